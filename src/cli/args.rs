@@ -1,0 +1,310 @@
+//! Arguments, and how they become a plan.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::plan::{
+    Colormap, DeviceChoice, ImageSource, ModelSource, Normalise, Plan, Post, Sign, Values, View,
+};
+
+/// Shows where a chest X-ray classifier looked. Without a command it opens the window.
+///
+/// Research use only, not for diagnosis.
+#[derive(Parser)]
+#[command(name = "camlens", version, args_conflicts_with_subcommands = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) window: WindowArgs,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Logits and probabilities of an image
+    Predict(PredictArgs),
+    /// Name, operation, shape and receptive field of every layer
+    Layers(LayersArgs),
+    /// The catalogue of explanation methods
+    Methods(MethodsArgs),
+    /// Maps of methods at layers, as arrays, overlays and a manifest
+    Explain(ExplainArgs),
+    /// Trains a network for the program
+    Train(TrainArgs),
+    /// Makes the synthetic sample cases again
+    Samples(SamplesArgs),
+}
+
+#[derive(Args)]
+pub(super) struct WindowArgs {
+    /// Image to open: PNG, JPEG, TIFF, BMP, WebP, or a ready input (.npy, .safetensors)
+    pub(super) image: Option<PathBuf>,
+    /// Network: a .safetensors file or a folder with model.safetensors [default: the shipped demo]
+    #[arg(long)]
+    pub(super) model: Option<PathBuf>,
+    /// Writes a picture of the window to FILE once the first maps stand, and leaves
+    #[arg(long, value_name = "FILE")]
+    pub(super) screenshot: Option<PathBuf>,
+    /// Size of the window in points
+    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    pub(super) size: Option<[f32; 2]>,
+    /// Where the arithmetic runs: auto, cpu, cuda, metal
+    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    pub(super) device: DeviceChoice,
+}
+
+#[derive(Args)]
+pub(super) struct ModelArgs {
+    /// Network: a .safetensors file or a folder with model.safetensors
+    #[arg(long, required_unless_present = "demo")]
+    pub(super) model: Option<PathBuf>,
+    /// The shipped demo network (and, where an image is needed and none is given, a sample case)
+    #[arg(long)]
+    pub(super) demo: bool,
+    /// Architecture, where the one recognised from the tensors is wrong
+    #[arg(long, value_name = "NAME")]
+    pub(super) arch: Option<String>,
+    /// Where the arithmetic runs: auto, cpu, cuda, metal
+    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    pub(super) device: DeviceChoice,
+}
+
+impl ModelArgs {
+    pub(super) fn source(&self) -> ModelSource {
+        match &self.model {
+            Some(path) => ModelSource::Path(path.clone()),
+            None => ModelSource::Demo,
+        }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct ImageArgs {
+    /// Image: PNG, JPEG, TIFF, BMP, WebP, or a ready input (.npy, .safetensors with a tensor 'input')
+    #[arg(long, required_unless_present = "demo")]
+    pub(super) image: Option<PathBuf>,
+}
+
+impl ImageArgs {
+    pub(super) fn source(&self) -> ImageSource {
+        match &self.image {
+            Some(path) => ImageSource::Path(path.clone()),
+            None => ImageSource::Sample(
+                crate::session::samples::first().map_or_else(String::new, |s| s.name.clone()),
+            ),
+        }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct PredictArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    #[command(flatten)]
+    pub(super) image: ImageArgs,
+    /// Prints JSON: {logits, findings: [{index, label, logit, probability}], notices}
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct LayersArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    /// Prints JSON: [{name, op, shape, resolution, receptive_field, explainable, alias_of}]
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct MethodsArgs {
+    /// Prints JSON: [{id, label, family, ...}]
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct ExplainArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    #[command(flatten)]
+    pub(super) image: ImageArgs,
+    /// Methods, by id
+    #[arg(long, value_delimiter = ',', default_value = "grad-cam", value_name = "ID[,ID]")]
+    pub(super) method: Vec<String>,
+    /// Layers, by name, or last, stages, all
+    #[arg(long, value_delimiter = ',', default_value = "last", value_name = "NAME[,NAME]")]
+    pub(super) layer: Vec<String>,
+    /// Class to explain [default: the highest logit]
+    #[arg(long, value_name = "INDEX|LABEL")]
+    pub(super) class: Option<String>,
+    /// A method's parameter; may be given several times
+    #[arg(long, value_name = "ID.PARAM=VALUE", value_parser = parse_set)]
+    pub(super) set: Vec<(String, String, String)>,
+    /// Evidence to show: positive, negative, signed
+    #[arg(long, default_value = "positive", value_parser = parse_sign)]
+    pub(super) sign: Sign,
+    /// Denoising threshold: cells under this share of the largest become 0, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_parser = parse_share)]
+    pub(super) threshold: f32,
+    /// Gaussian blur, standard deviation in pixels of the image
+    #[arg(long, default_value_t = 0.0, value_name = "SIGMA_PX", value_parser = parse_sigma)]
+    pub(super) blur: f32,
+    /// Share of the colour scale under which nothing is drawn, 0 to 1
+    #[arg(long, default_value_t = Post::default().cut, value_parser = parse_share)]
+    pub(super) cut: f32,
+    /// Ends of the colour scale: map, shared, or LO..HI
+    #[arg(long, default_value = "map", value_parser = parse_normalise, allow_hyphen_values = true)]
+    pub(super) normalise: Normalise,
+    /// Opacity of the overlay, 0 to 1
+    #[arg(long, default_value_t = View::default().opacity, value_parser = parse_share)]
+    pub(super) opacity: f32,
+    /// Colour map: inferno, magma, viridis, cividis, diverging, jet (legacy)
+    #[arg(long, default_value = "inferno", value_parser = parse_colormap)]
+    pub(super) colormap: Colormap,
+    /// Folder for the results
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+}
+
+impl ExplainArgs {
+    /// The plan that these arguments say.
+    pub(super) fn plan(&self) -> Plan {
+        let mut params: BTreeMap<String, Values> = BTreeMap::new();
+        for (method, param, value) in &self.set {
+            params
+                .entry(method.clone())
+                .or_default()
+                .insert(param.clone(), value.clone());
+        }
+        Plan {
+            model: self.model.source(),
+            arch: self.model.arch.clone(),
+            image: self.image.source(),
+            device: self.model.device,
+            class: self.class.clone(),
+            methods: self.method.clone(),
+            layers: self.layer.clone(),
+            params,
+            post: Post {
+                sign: self.sign,
+                denoise: self.threshold,
+                blur_px: self.blur,
+                normalise: self.normalise,
+                cut: self.cut,
+            },
+            view: View {
+                opacity: self.opacity,
+                colormap: self.colormap,
+                ..View::default()
+            },
+        }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct TrainArgs {
+    /// Data sets: folders with a manifest.csv, or CSV files
+    #[arg(long, value_delimiter = ',', required = true, value_name = "DIR|CSV")]
+    pub(super) data: Vec<PathBuf>,
+    /// Training recipe: plain
+    #[arg(long, default_value = "plain", value_parser = ["plain"])]
+    pub(super) recipe: String,
+    /// Folder for the network, its card and its numbers
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// Seed of everything that is drawn
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
+    /// Passes over the data
+    #[arg(long)]
+    pub(super) epochs: Option<usize>,
+    /// Stops after this many minutes, at the end of an epoch
+    #[arg(long)]
+    pub(super) minutes: Option<f64>,
+    /// Goes on from the checkpoint in the folder
+    #[arg(long)]
+    pub(super) resume: bool,
+}
+
+#[derive(Args)]
+pub(super) struct SamplesArgs {
+    /// Folder for the sample cases
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+}
+
+fn parse_share(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(v) if (0.0..=1.0).contains(&v) => Ok(v),
+        _ => Err("expected a number from 0 to 1".to_owned()),
+    }
+}
+
+fn parse_sigma(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(v) if v.is_finite() && (0.0..=1000.0).contains(&v) => Ok(v),
+        _ => Err("expected pixels, 0 to 1000".to_owned()),
+    }
+}
+
+fn parse_sign(text: &str) -> Result<Sign, String> {
+    match text {
+        "positive" => Ok(Sign::Positive),
+        "negative" => Ok(Sign::Negative),
+        "signed" => Ok(Sign::Signed),
+        _ => Err("expected positive, negative or signed".to_owned()),
+    }
+}
+
+fn parse_normalise(text: &str) -> Result<Normalise, String> {
+    let fixed = || {
+        let (lo, hi) = text.split_once("..")?;
+        let (lo, hi) = (lo.parse::<f32>().ok()?, hi.parse::<f32>().ok()?);
+        (lo.is_finite() && hi.is_finite() && lo < hi).then_some(Normalise::Fixed { lo, hi })
+    };
+    match text {
+        "map" => Ok(Normalise::Map),
+        "shared" => Ok(Normalise::Shared),
+        _ => fixed().ok_or_else(|| "expected map, shared, or LO..HI with LO below HI".to_owned()),
+    }
+}
+
+fn parse_colormap(text: &str) -> Result<Colormap, String> {
+    Colormap::ALL
+        .into_iter()
+        .find(|c| c.id() == text)
+        .ok_or_else(|| format!("expected one of {}", Colormap::ALL.map(Colormap::id).join(", ")))
+}
+
+fn parse_device(text: &str) -> Result<DeviceChoice, String> {
+    match text {
+        "auto" => Ok(DeviceChoice::Auto),
+        "cpu" => Ok(DeviceChoice::Cpu),
+        "cuda" => Ok(DeviceChoice::Cuda),
+        "metal" => Ok(DeviceChoice::Metal),
+        _ => Err("expected auto, cpu, cuda or metal".to_owned()),
+    }
+}
+
+fn parse_size(text: &str) -> Result<[f32; 2], String> {
+    let size = || {
+        let (w, h) = text.split_once('x')?;
+        let size = [w.parse::<f32>().ok()?, h.parse::<f32>().ok()?];
+        size.iter().all(|v| (320.0..=8192.0).contains(v)).then_some(size)
+    };
+    size().ok_or_else(|| "expected WIDTHxHEIGHT, for example 1280x800".to_owned())
+}
+
+/// `METHOD.PARAM=VALUE`; method ids have no full stop.
+fn parse_set(text: &str) -> Result<(String, String, String), String> {
+    let parts = || {
+        let (name, value) = text.split_once('=')?;
+        let (method, param) = name.split_once('.')?;
+        let filled = !method.is_empty() && !param.is_empty() && !value.is_empty();
+        filled.then(|| (method.to_owned(), param.to_owned(), value.to_owned()))
+    };
+    parts().ok_or_else(|| "expected METHOD.PARAM=VALUE".to_owned())
+}

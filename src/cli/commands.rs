@@ -1,0 +1,177 @@
+//! One function a verb.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::args::{
+    ExplainArgs, LayersArgs, MethodsArgs, PredictArgs, SamplesArgs, TrainArgs, WindowArgs,
+};
+use crate::error::Result;
+use crate::explain::catalogue::METHODS;
+use crate::job::Job;
+use crate::model::{Layer, Model, device};
+use crate::session::{Analysis, Picture, grid};
+use crate::text::fault;
+
+/// Prints to stdout; a reader that has gone away is no fault.
+fn print(text: &str) -> Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(fault::write(Path::new("standard output"), &e))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| fault::write(Path::new("standard output"), &e))?;
+    print(&(text + "\n"))
+}
+
+/// Says on stderr what the user should know although the command succeeds.
+fn tell<'a>(notices: impl IntoIterator<Item = &'a String>) {
+    for notice in notices {
+        eprintln!("camlens: note: {notice}");
+    }
+}
+
+pub(super) fn predict(args: &PredictArgs) -> Result<ExitCode> {
+    let device = device::open(args.model.device)?;
+    let model = Model::open(&args.model.source(), args.model.arch.as_deref(), &device)?;
+    let picture = Picture::open(&args.image.source())?;
+    let input = picture.input_for(&model)?;
+    let analysis = Analysis::run(Arc::new(model), Arc::new(input), &Job::default())?;
+    let notices: Vec<&String> = analysis
+        .model
+        .notices
+        .iter()
+        .chain(&picture.notices)
+        .chain(&analysis.input.notices)
+        .collect();
+    let findings = analysis.findings();
+    if args.json {
+        print_json(&json!({
+            "logits": analysis.logits,
+            "findings": findings,
+            "notices": notices,
+        }))?;
+    } else {
+        tell(notices);
+        let mut sorted: Vec<_> = findings.iter().collect();
+        sorted.sort_by(|a, b| b.logit.total_cmp(&a.logit));
+        let mut text = format!("{:>5}  {:<28} {:>11} {:>9}\n", "class", "label", "probability", "logit");
+        for f in sorted.iter().take(20) {
+            text.push_str(&format!(
+                "{:>5}  {:<28} {:>11.4} {:>9.3}\n",
+                f.index, f.label, f.probability, f.logit
+            ));
+        }
+        print(&text)?;
+        if sorted.len() > 20 {
+            eprintln!("camlens: note: the 20 highest of {} classes; --json gives all", sorted.len());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn layers(args: &LayersArgs) -> Result<ExitCode> {
+    let device = device::open(args.model.device)?;
+    let model = Model::open(&args.model.source(), args.model.arch.as_deref(), &device)?;
+    let layers = model.layers()?;
+    if args.json {
+        print_json(&layers)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    tell(&model.notices);
+    let mut text = format!(
+        "{:<44} {:<18} {:<20} {}\n",
+        "layer", "operation", "shape", "receptive field"
+    );
+    for layer in &layers {
+        text.push_str(&layer_line(layer));
+    }
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn layer_line(layer: &Layer) -> String {
+    let shape: Vec<String> = layer.shape.iter().map(usize::to_string).collect();
+    let field = match layer.receptive_field {
+        Some([h, w]) => format!("{h} x {w}"),
+        None => "whole image".to_owned(),
+    };
+    let op = match &layer.alias_of {
+        Some(node) => format!("= {node}"),
+        None => layer.op.clone(),
+    };
+    format!("{:<44} {op:<18} {:<20} {field}\n", layer.name, shape.join(" x "))
+}
+
+pub(super) fn methods(args: &MethodsArgs) -> Result<ExitCode> {
+    if args.json {
+        print_json(&METHODS)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut text = String::new();
+    for method in METHODS {
+        text.push_str(&format!(
+            "{} ({})\n  {}\n  {}\n  weakness: {}\n  cost: {} forward, {} backward for all layers\n",
+            method.id,
+            method.label,
+            method.formula,
+            method.shows,
+            method.weakness,
+            method.cost.forward,
+            method.cost.backward,
+        ));
+        for param in method.params {
+            text.push_str(&format!(
+                "  --set {}.{}={}  {}\n",
+                method.id,
+                param.id,
+                param.default_text(),
+                param.help
+            ));
+        }
+        text.push_str(&format!("  {}\n\n", method.citation.text));
+    }
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode> {
+    let report = grid::run(&args.plan(), &args.out, &Job::default())?;
+    tell(&report.notices);
+    print(&format!("{}\n", report.manifest.display()))?;
+    for failure in &report.failed {
+        eprintln!("camlens: {failure}");
+    }
+    Ok(if report.failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
+}
+
+pub(super) fn train(_args: TrainArgs) -> Result<ExitCode> {
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn samples(_args: &SamplesArgs) -> Result<ExitCode> {
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(feature = "gui")]
+pub(super) fn window(_args: WindowArgs) -> Result<ExitCode> {
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(not(feature = "gui"))]
+pub(super) fn window(_args: WindowArgs) -> Result<ExitCode> {
+    Err(fault::no_window())
+}

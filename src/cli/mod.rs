@@ -1,0 +1,38 @@
+//! The command line: the same verbs as the window, without one.
+//!
+//! Data goes to stdout, words to stderr. Exit status: 0 done, 1 failed with one clear line, 2 wrong
+//! usage.
+
+mod args;
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::error::Result;
+use args::{Cli, Command};
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("camlens: {error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Some(Command::Predict(args)) => commands::predict(&args),
+        Some(Command::Layers(args)) => commands::layers(&args),
+        Some(Command::Methods(args)) => commands::methods(&args),
+        Some(Command::Explain(args)) => commands::explain(&args),
+        Some(Command::Train(args)) => commands::train(args),
+        Some(Command::Samples(args)) => commands::samples(&args),
+        None => commands::window(cli.window),
+    }
+}

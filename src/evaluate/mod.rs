@@ -1,0 +1,4 @@
+//! Numbers that say how far a map, or a model, can be trusted.
+
+pub mod classification;
+pub mod localisation;

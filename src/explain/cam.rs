@@ -1,0 +1,121 @@
+//! The CAM family: channels of a layer, weighted and added.
+//!
+//! Symbols: A activations `[K, h, w]`, G = dy_c/dA their gradient, y_c the raw logit of the target.
+//! Every function returns the sum before any ReLU, normalisation or resize.
+
+use super::evidence::Evidence;
+use super::map::Grid;
+use crate::error::Result;
+use crate::plan::Values;
+
+/// Constant that pytorch-grad-cam adds to the denominator of Grad-CAM++.
+const GRAD_CAM_PP_EPS: f32 = 1e-6;
+/// The same for torchcam.
+const TORCHCAM_EPS: f32 = 1e-8;
+/// Constant that pytorch-grad-cam adds to the sum of a channel in XGrad-CAM.
+const XGRAD_CAM_EPS: f32 = 1e-7;
+
+/// `M = sum_k w_k A_k`.
+fn weighted(evidence: &Evidence<'_>, weights: &[f32]) -> Grid {
+    let mut map = vec![0f32; evidence.cells()];
+    for (channel, &w) in evidence
+        .activations
+        .chunks_exact(evidence.cells().max(1))
+        .zip(weights)
+    {
+        for (m, a) in map.iter_mut().zip(channel) {
+            *m += w * a;
+        }
+    }
+    Grid::of(map, evidence)
+}
+
+/// `M = sum_k f(G_k, A_k)`, cell by cell.
+fn elementwise(evidence: &Evidence<'_>, f: impl Fn(f32, f32) -> f32) -> Result<Grid> {
+    let mut map = vec![0f32; evidence.cells()];
+    for (a, g) in evidence.pairs()? {
+        for ((m, &a), &g) in map.iter_mut().zip(a).zip(g) {
+            *m += f(g, a);
+        }
+    }
+    Ok(Grid::of(map, evidence))
+}
+
+/// Grad-CAM (Selvaraju et al. 2017): `alpha_k = mean_ij G_kij`.
+pub(super) fn grad_cam(evidence: &Evidence<'_>, _: &Values) -> Result<Grid> {
+    let cells = evidence.cells() as f64;
+    let alpha: Vec<f32> = evidence
+        .pairs()?
+        .map(|(_, g)| (sum(g.iter().copied()) / cells) as f32)
+        .collect();
+    Ok(weighted(evidence, &alpha))
+}
+
+/// Grad-CAM++ (Chattopadhay et al. 2018) in one of three published definitions.
+///
+/// With S = exp(y_c) all higher derivatives are powers of G, and the factor exp(y_c) cancels in `a`.
+/// In `w` it is a global scale, which no definition here applies.
+pub(super) fn grad_cam_pp(evidence: &Evidence<'_>, values: &Values) -> Result<Grid> {
+    let weight: fn(&[f32], &[f32]) -> f32 = match values.get("mode").map(String::as_str) {
+        Some("official") => |a, g| {
+            let sum_a = sum(a.iter().copied()) as f32;
+            let alpha = |g: f32| {
+                let denominator = 2.0 * g * g + sum_a * g * g * g;
+                let denominator = if denominator == 0.0 { 1.0 } else { denominator };
+                g * g / denominator
+            };
+            // The authors' code normalises alpha over the places with a positive gradient.
+            let total = sum(g.iter().filter(|g| **g > 0.0).map(|&g| alpha(g))) as f32;
+            let total = if total == 0.0 { 1.0 } else { total };
+            sum(g.iter().map(|&g| g.max(0.0) * alpha(g) / total)) as f32
+        },
+        Some("torchcam") => |a, g| {
+            let sum_ag3 = sum(a.iter().zip(g).map(|(&a, &g)| a * g * g * g)) as f32;
+            sum(g.iter().filter(|g| **g != 0.0).map(|&g| {
+                g.max(0.0) * (g * g) / (2.0 * g * g + sum_ag3 + TORCHCAM_EPS)
+            })) as f32
+        },
+        _ => |a, g| {
+            let sum_a = sum(a.iter().copied()) as f32;
+            sum(g.iter().filter(|g| **g != 0.0).map(|&g| {
+                let g2 = g * g;
+                g.max(0.0) * (g2 / (2.0 * g2 + sum_a * g2 * g + GRAD_CAM_PP_EPS))
+            })) as f32
+        },
+    };
+    let weights: Vec<f32> = evidence.pairs()?.map(|(a, g)| weight(a, g)).collect();
+    Ok(weighted(evidence, &weights))
+}
+
+/// HiResCAM (Draelos and Carin 2020): `M = sum_k G_k * A_k`.
+pub(super) fn hires_cam(evidence: &Evidence<'_>, _: &Values) -> Result<Grid> {
+    elementwise(evidence, |g, a| g * a)
+}
+
+/// XGrad-CAM (Fu et al. 2020): `w_k = sum_ij G_kij A_kij / (sum_ij A_kij + eps)`.
+pub(super) fn xgrad_cam(evidence: &Evidence<'_>, _: &Values) -> Result<Grid> {
+    let weights: Vec<f32> = evidence
+        .pairs()?
+        .map(|(a, g)| {
+            let denominator = sum(a.iter().copied()) as f32 + XGRAD_CAM_EPS;
+            sum(a.iter().zip(g).map(|(&a, &g)| g * a / denominator)) as f32
+        })
+        .collect();
+    Ok(weighted(evidence, &weights))
+}
+
+/// LayerCAM (Jiang et al. 2021): `M = sum_k relu(G_k) * A_k`.
+pub(super) fn layer_cam(evidence: &Evidence<'_>, _: &Values) -> Result<Grid> {
+    elementwise(evidence, |g, a| g.max(0.0) * a)
+}
+
+/// CAM (Zhou et al. 2016): the weights of the classifier, bias unused.
+pub(super) fn cam(evidence: &Evidence<'_>, _: &Values) -> Result<Grid> {
+    let weights = evidence.head_weights()?;
+    Ok(weighted(evidence, &weights))
+}
+
+/// Sum in double precision: a channel of an early layer has 50 000 cells.
+fn sum(values: impl Iterator<Item = f32>) -> f64 {
+    values.map(f64::from).sum()
+}

@@ -1,0 +1,100 @@
+//! Every resize of the program, antialiased when shrinking.
+//!
+//! The library's resizer is called for one type of pixel at a time: its untyped entry point brings the code of
+//! every type and filter into this crate, minutes of compilation for nothing.
+
+use ::image::RgbImage;
+use fast_image_resize::images::TypedImage;
+use fast_image_resize::pixels::{F32, U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::error::Result;
+use crate::text::fault;
+
+/// Resizes one plane from `from` to `to`, both `[width, height]`.
+///
+/// Bilinear convolution whose support grows with the shrink factor: what Pillow's `BILINEAR` and
+/// torch's `antialias=True` do. Where the sizes agree, values pass unchanged bit for bit.
+///
+/// # Errors
+/// Where a side is 0 or `plane` does not have `from[0] * from[1]` values.
+pub fn resize_plane(plane: &[f32], from: [usize; 2], to: [usize; 2]) -> Result<Vec<f32>> {
+    let wrong = || fault::resize(from, to);
+    if Some(plane.len()) != from[0].checked_mul(from[1]) || plane.is_empty() || to.contains(&0) {
+        return Err(wrong());
+    }
+    if from == to {
+        return Ok(plane.to_vec());
+    }
+    let pixels = plane.iter().map(|&v| F32::new(v)).collect();
+    let out = convolve(pixels, from, to, FilterType::Bilinear)?;
+    Ok(out.pixels().iter().map(|pixel| pixel.0).collect())
+}
+
+/// As [`resize_plane`] for 8-bit grey levels, rounded as Pillow rounds them.
+///
+/// # Errors
+/// As [`resize_plane`].
+pub fn resize_grey(plane: &[u8], from: [usize; 2], to: [usize; 2]) -> Result<Vec<u8>> {
+    let pixels = plane.iter().map(|&v| U8::new(v)).collect();
+    let out = convolve(pixels, from, to, FilterType::Bilinear)?;
+    Ok(out.pixels().iter().map(|pixel| pixel.0).collect())
+}
+
+/// Resizes a picture for the eye; bicubic, which keeps it crisper than [`resize_plane`].
+///
+/// # Errors
+/// Where a side is 0.
+pub fn resize_rgb(picture: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
+    let from = [picture.width() as usize, picture.height() as usize];
+    let to = [width as usize, height as usize];
+    let pixels = picture.pixels().map(|p| U8x3::new(p.0)).collect();
+    let out = convolve(pixels, from, to, FilterType::CatmullRom)?;
+    let bytes = out.pixels().iter().flat_map(|pixel| pixel.0).collect();
+    RgbImage::from_raw(width, height, bytes).ok_or_else(|| fault::resize(from, to))
+}
+
+fn convolve<P: PixelTrait>(
+    pixels: Vec<P>,
+    from: [usize; 2],
+    to: [usize; 2],
+    filter: FilterType,
+) -> Result<TypedImage<'static, P>> {
+    let wrong = || fault::resize(from, to);
+    let side = |length: usize| u32::try_from(length).map_err(|_| wrong());
+    let source = TypedImage::from_pixels(side(from[0])?, side(from[1])?, pixels)
+        .map_err(|_| wrong())?;
+    let mut target = TypedImage::<P>::new(side(to[0])?, side(to[1])?);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
+    Resizer::new()
+        .resize_typed(&source, &mut target, &options)
+        .map_err(|_| wrong())?;
+    Ok(target)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_size_is_untouched() {
+        let plane = [0.1, f32::MIN_POSITIVE, 3.0, -7.5, 65535.0, 1e-30];
+        assert_eq!(resize_plane(&plane, [3, 2], [3, 2]).unwrap(), plane);
+    }
+
+    #[test]
+    fn halving_is_antialiased_as_in_pillow() {
+        // Image.fromarray(f32).resize((2, 1), BILINEAR): triangle of support 2 about each centre.
+        let out = resize_plane(&[0.0, 0.0, 8.0, 8.0], [4, 1], [2, 1]).unwrap();
+        assert!((out[0] - 8.0 / 7.0).abs() < 1e-5, "{out:?}");
+        assert!((out[1] - 48.0 / 7.0).abs() < 1e-5, "{out:?}");
+    }
+
+    #[test]
+    fn sizes_are_checked() {
+        assert!(resize_plane(&[0.0; 4], [3, 2], [2, 2]).is_err());
+        assert!(resize_plane(&[0.0; 4], [2, 2], [0, 2]).is_err());
+        assert!(resize_plane(&[], [0, 0], [2, 2]).is_err());
+    }
+}

@@ -1,0 +1,317 @@
+//! A network: a graph, what is known about it, and the two walks through it.
+
+pub mod arch;
+pub mod backward;
+pub mod device;
+pub mod facts;
+pub mod forward;
+pub mod graph;
+pub mod kernels;
+pub mod weights;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+use crate::error::Result;
+use crate::job::Job;
+use crate::plan::ModelSource;
+use crate::preprocess::ModelInput;
+use crate::text::{fault, notice};
+use backward::{Gradient, Taps};
+use facts::Facts;
+use forward::Trace;
+use graph::{Graph, NodeId, Shape};
+use kernels::Kernels;
+use weights::Weights;
+
+/// The weights of the small network that ships with the program.
+const DEMO: &[u8] = include_bytes!("../../models/demo/model.safetensors");
+
+/// Name of the shipped network.
+pub const DEMO_NAME: &str = "camlens-demo";
+
+/// A network that is ready to run.
+pub struct Model {
+    /// Structure and weights.
+    pub graph: Graph,
+    /// What the tensors cannot tell.
+    pub facts: Facts,
+    /// File name, or the demo's name.
+    pub name: String,
+    /// SHA-256 of the weights' file.
+    pub sha256: String,
+    /// What was changed, left out or guessed while loading, in words.
+    pub notices: Vec<String>,
+    device: Device,
+    kernels: Arc<dyn Kernels>,
+}
+
+/// One layer as the user sees it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Layer {
+    /// PyTorch's module path.
+    pub name: String,
+    /// PyTorch's class of operation.
+    pub op: String,
+    /// Shape of the output for the model's input size, with a batch of one.
+    pub shape: Vec<usize>,
+    /// `[rows, columns]` of the grid; `null` where there is none.
+    pub resolution: Option<[usize; 2]>,
+    /// Receptive field in pixels of the model's input, `[rows, columns]`; `null` for the whole image.
+    pub receptive_field: Option<[usize; 2]>,
+    /// Whether a map can be made there.
+    pub explainable: bool,
+    /// For a container: the node whose output it is.
+    pub alias_of: Option<String>,
+}
+
+impl Model {
+    /// Opens a network.
+    ///
+    /// # Errors
+    /// One sentence that names the file, what was found and what was expected.
+    pub fn open(source: &ModelSource, arch: Option<&str>, device: &Device) -> Result<Self> {
+        let weights = match source {
+            ModelSource::Demo => Weights::parse(DEMO_NAME, DEMO, device)?,
+            ModelSource::Path(path) => Weights::open(&weights_file(path)?, device)?,
+        };
+        Self::build(&weights, arch, device)
+    }
+
+    /// Builds a network from tensors that have been read.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn build(weights: &Weights, arch: Option<&str>, device: &Device) -> Result<Self> {
+        let (graph, arch) = arch::build(weights, arch)?;
+        let channels = graph.input_channels().unwrap_or(3);
+        let classes = graph.classes().unwrap_or(0);
+        let facts = Facts::gather(arch, channels, classes, &weights.metadata);
+        let mut notices = weights.notices.clone();
+        notices.extend(facts.guesses());
+        if let Some(words) = unused(weights, &graph) {
+            notices.push(words);
+        }
+        let model = Self {
+            graph,
+            facts,
+            name: weights.name.clone(),
+            sha256: weights.sha256.clone(),
+            notices,
+            device: device.clone(),
+            kernels: kernels::for_device(device),
+        };
+        // Shapes that do not fit are found now, and not in the middle of the first image.
+        model.graph.shapes(model.input_shape())?;
+        Ok(model)
+    }
+
+    /// Replaces the arithmetic; for tests and comparisons.
+    pub fn with_kernels(mut self, kernels: Arc<dyn Kernels>) -> Self {
+        self.kernels = kernels;
+        self
+    }
+
+    /// The device that the network runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.graph.classes().unwrap_or(0)
+    }
+
+    /// `[C, H, W]` of the input that the recipe makes.
+    pub fn input_shape(&self) -> [usize; 3] {
+        let channels = self.graph.input_channels().unwrap_or(3);
+        match &self.facts.recipe {
+            Some(recipe) => [channels, recipe.value.height, recipe.value.width],
+            None => [channels, 224, 224],
+        }
+    }
+
+    /// Runs the network and keeps every node's output.
+    ///
+    /// # Errors
+    /// Wrong channels, too small a grid, logits that are not finite, cancellation.
+    pub fn forward(&self, input: &ModelInput, job: &Job) -> Result<Trace> {
+        let shape = [input.channels, input.height, input.width];
+        if let Some(expected) = self.graph.input_channels()
+            && expected != input.channels
+        {
+            return Err(fault::input_channels(input.channels, expected));
+        }
+        self.graph.shapes(shape)?;
+        let x = Tensor::from_slice(
+            &input.values,
+            (1, input.channels, input.height, input.width),
+            &self.device,
+        )?;
+        let trace = forward::forward(&self.graph, self.kernels.as_ref(), &x, job)?;
+        if trace.logits()?.iter().any(|v| !v.is_finite()) {
+            return Err(fault::logits_not_finite(&self.name));
+        }
+        Ok(trace)
+    }
+
+    /// Gradient of the raw logit of `class` at every node.
+    ///
+    /// # Errors
+    /// A class that does not exist, cancellation.
+    pub fn gradients(&self, trace: &Trace, class: usize, job: &Job) -> Result<Taps> {
+        let logits = trace.output(self.graph.output());
+        let seed = backward::one_hot(logits, class)?;
+        backward::backward(
+            &self.graph,
+            self.kernels.as_ref(),
+            trace,
+            seed,
+            &Gradient,
+            job,
+        )
+    }
+
+    /// The class of an index or label.
+    ///
+    /// # Errors
+    /// Says how many classes there are.
+    pub fn class(&self, wanted: &str) -> Result<usize> {
+        let by_label = || {
+            self.facts
+                .labels
+                .value
+                .iter()
+                .position(|label| label.eq_ignore_ascii_case(wanted))
+        };
+        wanted
+            .parse()
+            .ok()
+            .filter(|&class: &usize| class < self.classes())
+            .or_else(by_label)
+            .ok_or_else(|| fault::no_such_class(wanted, self.classes()))
+    }
+
+    /// Resolves a layer's name or alias to a node that has a grid.
+    ///
+    /// # Errors
+    /// Names the nearest names, or says that the layer has no grid.
+    pub fn layer(&self, name: &str) -> Result<NodeId> {
+        let Some(node) = self.graph.find(name) else {
+            return Err(fault::no_such_layer(name, &self.near(name)));
+        };
+        let shapes = self.graph.shapes(self.input_shape())?;
+        if matches!(shapes[node], Shape::Flat(_)) {
+            return Err(fault::layer_without_grid(
+                name,
+                self.graph.nodes[node].op.label(),
+            ));
+        }
+        Ok(node)
+    }
+
+    /// Names of layers for `last`, `stages`, `all` or a list of names, in the order asked for.
+    ///
+    /// # Errors
+    /// As [`Model::layer`].
+    pub fn layers_named(&self, wanted: &str) -> Result<Vec<String>> {
+        Ok(match wanted {
+            "last" => vec![self.graph.last.clone()],
+            "stages" => self.graph.stages.clone(),
+            "all" => {
+                let shapes = self.graph.shapes(self.input_shape())?;
+                self.graph
+                    .spatial(&shapes)
+                    .into_iter()
+                    .map(|id| self.graph.nodes[id].name.clone())
+                    .collect()
+            }
+            name => {
+                self.layer(name)?;
+                vec![name.to_owned()]
+            }
+        })
+    }
+
+    /// Every layer, in order from the input; containers follow the node whose output they are.
+    ///
+    /// # Errors
+    /// Fails when shapes do not fit, which [`Model::build`] has excluded.
+    pub fn layers(&self) -> Result<Vec<Layer>> {
+        let shapes = self.graph.shapes(self.input_shape())?;
+        let fields = self.graph.receptive_fields();
+        let spatial = self.graph.spatial(&shapes);
+        let row = |name: &str, id: NodeId, alias: bool| Layer {
+            name: name.to_owned(),
+            op: self.graph.nodes[id].op.label().to_owned(),
+            shape: shapes[id].dims(),
+            resolution: match shapes[id] {
+                Shape::Map([_, h, w]) => Some([h, w]),
+                Shape::Flat(_) => None,
+            },
+            receptive_field: fields[id],
+            explainable: spatial.contains(&id),
+            alias_of: alias.then(|| self.graph.nodes[id].name.clone()),
+        };
+        let mut rows = Vec::new();
+        for id in 0..self.graph.nodes.len() {
+            rows.push(row(&self.graph.nodes[id].name, id, false));
+            let mut containers: Vec<&str> = self
+                .graph
+                .aliases
+                .iter()
+                .filter(|(_, node)| **node == id)
+                .map(|(name, _)| name.as_str())
+                .collect();
+            containers.sort_by_key(|name| std::cmp::Reverse(name.len()));
+            rows.extend(containers.into_iter().map(|name| row(name, id, true)));
+        }
+        Ok(rows)
+    }
+
+    /// Names that look like `name`, for the message that it does not exist.
+    fn near(&self, name: &str) -> String {
+        let start = name.split('.').next().unwrap_or(name);
+        let mut near: Vec<&str> = self
+            .graph
+            .aliases
+            .keys()
+            .map(String::as_str)
+            .chain(self.graph.nodes.iter().map(|n| n.name.as_str()))
+            .filter(|n| !start.is_empty() && n.starts_with(start))
+            .take(5)
+            .collect();
+        if near.is_empty() {
+            near = self.graph.stages.iter().map(String::as_str).collect();
+        }
+        notice::near_names(&near.join(", "))
+    }
+}
+
+/// A folder stands for the `model.safetensors` in it.
+fn weights_file(path: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let file = path.join("model.safetensors");
+    if file.is_file() {
+        Ok(file)
+    } else {
+        Err(fault::no_model_in_folder(path))
+    }
+}
+
+/// Words about tensors that no node of the graph stands for.
+fn unused(weights: &Weights, graph: &Graph) -> Option<String> {
+    let left: Vec<&str> = weights
+        .keys()
+        .filter(|key| {
+            let module = key.rsplit_once('.').map_or(*key, |(module, _)| module);
+            graph.find(module).is_none()
+        })
+        .collect();
+    let first = left.first()?;
+    Some(notice::unused_tensors(left.len(), first))
+}

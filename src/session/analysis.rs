@@ -1,0 +1,134 @@
+//! One image through one network: the forward pass, reverse walks by class, and the maps they serve.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::explain::{Evidence, RawMap, catalogue, explain};
+use crate::job::Job;
+use crate::model::Model;
+use crate::model::backward::Taps;
+use crate::model::forward::Trace;
+use crate::plan::MapKey;
+use crate::preprocess::ModelInput;
+
+/// Reverse walks that are kept; a walk holds as much memory as the forward pass.
+const KEPT_TARGETS: usize = 3;
+
+/// One logit in words.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// Class index.
+    pub index: usize,
+    /// Its label, or its number.
+    pub label: String,
+    /// Raw logit.
+    pub logit: f32,
+    /// Softmax or sigmoid of the logits, calibrated where the network has a temperature.
+    pub probability: f32,
+}
+
+/// What one image left in one network.
+pub struct Analysis {
+    /// The network.
+    pub model: Arc<Model>,
+    /// Its input.
+    pub input: Arc<ModelInput>,
+    /// Raw logits.
+    pub logits: Vec<f32>,
+    trace: Trace,
+    /// Newest last.
+    taps: Vec<(usize, Taps)>,
+}
+
+impl Analysis {
+    /// Runs the forward pass.
+    ///
+    /// # Errors
+    /// As [`Model::forward`].
+    pub fn run(model: Arc<Model>, input: Arc<ModelInput>, job: &Job) -> Result<Self> {
+        let trace = model.forward(&input, job)?;
+        Ok(Self {
+            logits: trace.logits()?,
+            model,
+            input,
+            trace,
+            taps: Vec::new(),
+        })
+    }
+
+    /// Logits and probabilities by class.
+    pub fn findings(&self) -> Vec<Finding> {
+        let probabilities = self.model.facts.probabilities(&self.logits);
+        self.logits
+            .iter()
+            .zip(probabilities)
+            .enumerate()
+            .map(|(index, (&logit, probability))| Finding {
+                index,
+                label: self.model.facts.label(index),
+                logit,
+                probability,
+            })
+            .collect()
+    }
+
+    /// The class with the highest logit; the first of several.
+    pub fn top(&self) -> usize {
+        let mut best = 0;
+        for (class, logit) in self.logits.iter().enumerate() {
+            if *logit > self.logits[best] {
+                best = class;
+            }
+        }
+        best
+    }
+
+    /// Makes a map, walking back from its class first where that was not done yet.
+    ///
+    /// # Errors
+    /// An unknown method, layer or class, a method not defined there, cancellation.
+    pub fn map(&mut self, key: &MapKey, job: &Job) -> Result<RawMap> {
+        let method = catalogue::find(&key.method)?;
+        self.walk_back(key.target, job)?;
+        let (trace, model) = (&self.trace, &self.model);
+        let taps = self.taps.iter().find(|(class, _)| *class == key.target);
+        let Some((_, taps)) = taps else {
+            return Err(crate::text::fault::no_gradient(&key.layer));
+        };
+        let evidence = Evidence::read(model, trace, taps, key.target, &key.layer, job)?;
+        explain(method, &key.params, &evidence, &self.input)
+    }
+
+    fn walk_back(&mut self, class: usize, job: &Job) -> Result<()> {
+        if self.taps.iter().all(|(kept, _)| *kept != class) {
+            let taps = self.model.gradients(&self.trace, class, job)?;
+            if self.taps.len() == KEPT_TARGETS {
+                self.taps.remove(0);
+            }
+            self.taps.push((class, taps));
+        }
+        Ok(())
+    }
+
+    /// Parameters by method with every default filled in, for manifests.
+    ///
+    /// # Errors
+    /// An unknown method.
+    pub fn resolved_params(
+        methods: &[String],
+        given: &BTreeMap<String, crate::plan::Values>,
+    ) -> Result<BTreeMap<String, crate::plan::Values>> {
+        methods
+            .iter()
+            .map(|id| {
+                let method = catalogue::find(id)?;
+                let values = given.get(id).cloned().unwrap_or_default();
+                method.check(&values)?;
+                Ok((id.clone(), method.resolved(&values)))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,111 @@
+//! The annotated picture of what is on screen, for reports.
+
+use std::sync::Arc;
+
+use super::analysis::Finding;
+use super::picture::Picture;
+use crate::error::Result;
+use crate::explain::{RawMap, catalogue};
+use crate::model::Model;
+use crate::plan::{Post, View};
+use crate::post::{Field, process_named, scale_range};
+use crate::render::{Figure, FigurePanel, Heat};
+use crate::text::figure as words;
+
+/// One panel of the grid.
+#[derive(Clone)]
+pub struct ExhibitPanel {
+    /// The raw map; `None` for the X-ray alone.
+    pub map: Option<Arc<RawMap>>,
+    /// From the raw map to a presentable one.
+    pub post: Post,
+    /// How it is shown.
+    pub view: View,
+}
+
+/// Everything that an export shows, independent of the window.
+#[derive(Clone)]
+pub struct Exhibit {
+    /// The network.
+    pub model: Arc<Model>,
+    /// The X-ray.
+    pub picture: Arc<Picture>,
+    /// Findings by class index.
+    pub findings: Vec<Finding>,
+    /// The class that is explained.
+    pub target: usize,
+    /// Panels, row by row.
+    pub panels: Vec<ExhibitPanel>,
+    /// Panels in a row.
+    pub columns: usize,
+}
+
+impl Exhibit {
+    /// Draws the figure; `scale` 1 gives panels 480 pixels wide.
+    ///
+    /// # Errors
+    /// Too large a figure, an unknown method.
+    pub fn render(&self, scale: f32) -> Result<::image::RgbImage> {
+        let label = self.model.facts.label(self.target);
+        let fields: Vec<Option<Field>> = self
+            .panels
+            .iter()
+            .map(|p| p.map.as_ref().map(|map| process_named(map, &p.post, &label)))
+            .collect();
+        let mut panels = Vec::with_capacity(self.panels.len());
+        for (panel, field) in self.panels.iter().zip(&fields) {
+            panels.push(match (&panel.map, field) {
+                (Some(map), Some(field)) => self.heat_panel(panel, map, field, &fields)?,
+                _ => FigurePanel::plain(words::PLAIN, Vec::new(), &self.picture.display),
+            });
+        }
+        let figure = Figure {
+            title: self.picture.name.clone(),
+            subtitle: vec![
+                words::model_line(&self.model.name, &self.model.facts.arch.value),
+                match self.findings.get(self.target) {
+                    Some(f) => words::finding_line(&f.label, f.probability, f.logit),
+                    None => label,
+                },
+            ],
+            panels,
+            columns: self.columns,
+            footer: words::footer(&self.model.sha256, &self.picture.sha256),
+            ..Figure::default()
+        };
+        figure.render(scale)
+    }
+
+    fn heat_panel(
+        &self,
+        panel: &ExhibitPanel,
+        map: &RawMap,
+        field: &Field,
+        all: &[Option<Field>],
+    ) -> Result<FigurePanel> {
+        // A shared scale looks at every panel of the figure.
+        let mut fields: Vec<&Field> = vec![field];
+        fields.extend(all.iter().flatten());
+        let range = scale_range(&fields, &panel.post)
+            .into_iter()
+            .next()
+            .unwrap_or_default();
+        let heat = Heat {
+            field,
+            range,
+            sign: panel.post.sign,
+            view: panel.view,
+            cut: panel.post.cut,
+        };
+        let label = catalogue::find(&map.method)?.label;
+        let mut figure_panel = FigurePanel::of_heat(
+            label,
+            words::caption(&map.layer, [map.height, map.width], &panel.post, &panel.view),
+            &self.picture.display,
+            &heat,
+            words::unit(label),
+        );
+        figure_panel.notices.extend(map.notices.iter().cloned());
+        Ok(figure_panel)
+    }
+}

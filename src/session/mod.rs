@@ -1,0 +1,256 @@
+//! Runs plans: what is open, what was computed, what is being computed.
+//!
+//! The window holds a [`Session`] and asks it for maps every frame; the answer is there, on its way or
+//! an error. The network's work is done by a worker thread. The command line uses the same
+//! [`Analysis`] directly ([`grid`]).
+
+mod analysis;
+mod figure;
+pub mod grid;
+mod picture;
+pub mod samples;
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use analysis::{Analysis, Finding};
+pub use figure::{Exhibit, ExhibitPanel};
+pub use picture::Picture;
+
+use crate::error::{Error, Result};
+use crate::explain::RawMap;
+use crate::job::Progress;
+use crate::model::Model;
+use crate::plan::{DeviceChoice, ImageSource, MapKey, ModelSource};
+use worker::{Event, Request, Worker};
+
+/// A map that was asked for.
+#[derive(Clone)]
+pub enum MapState {
+    /// It is there.
+    Ready(Arc<RawMap>),
+    /// It is being computed.
+    Waiting,
+    /// It cannot be made; why, in words.
+    Failed(String),
+}
+
+/// What the window works on.
+pub struct Session {
+    worker: Worker,
+    model: Option<Arc<Model>>,
+    picture: Option<Arc<Picture>>,
+    findings: Vec<Finding>,
+    top: usize,
+    input_notices: Vec<String>,
+    maps: HashMap<MapKey, MapState>,
+    wanted: (Vec<MapKey>, Vec<MapKey>),
+    progress: Option<Progress>,
+    errors: Vec<Error>,
+    generation: u64,
+    busy: bool,
+    /// Whether the open pair has findings, or has failed to have them.
+    settled: bool,
+    started: Instant,
+    first_map_after: Option<Duration>,
+}
+
+impl Session {
+    /// Starts a session. `wake` is called, from another thread, whenever [`Session::poll`] has news.
+    ///
+    /// # Errors
+    /// The worker thread cannot be started.
+    pub fn new(device: DeviceChoice, wake: impl Fn() + Send + Sync + 'static) -> Result<Self> {
+        Ok(Self {
+            worker: Worker::start(device, Arc::new(wake))?,
+            model: None,
+            picture: None,
+            findings: Vec::new(),
+            top: 0,
+            input_notices: Vec::new(),
+            maps: HashMap::new(),
+            wanted: Default::default(),
+            progress: None,
+            errors: Vec::new(),
+            generation: 0,
+            busy: false,
+            settled: false,
+            started: Instant::now(),
+            first_map_after: None,
+        })
+    }
+
+    /// Opens a network; the present one stays until the new one is there.
+    pub fn open_model(&mut self, source: ModelSource) {
+        self.submit(Request::OpenModel(source));
+    }
+
+    /// Opens an image; the present one stays until the new one is there.
+    pub fn open_picture(&mut self, source: ImageSource) {
+        self.submit(Request::OpenPicture(source));
+    }
+
+    fn submit(&mut self, request: Request) {
+        self.busy = true;
+        self.generation = self.worker.submit(request);
+    }
+
+    /// Says which maps are on screen (`now`, most urgent first) and which may come next (`ahead`).
+    /// Maps that are there or failed are not computed again. Cheap when nothing changed.
+    pub fn want(&mut self, now: &[MapKey], ahead: &[MapKey]) {
+        if self.findings.is_empty() || (self.wanted.0 == now && self.wanted.1 == ahead) {
+            return;
+        }
+        self.wanted = (now.to_vec(), ahead.to_vec());
+        let missing = |keys: &[MapKey]| -> Vec<MapKey> {
+            keys.iter()
+                .filter(|key| !matches!(self.maps.get(key), Some(MapState::Ready(_) | MapState::Failed(_))))
+                .cloned()
+                .collect()
+        };
+        let (now, ahead) = (missing(now), missing(ahead));
+        for key in &now {
+            self.maps.insert(key.clone(), MapState::Waiting);
+        }
+        if !now.is_empty() || !ahead.is_empty() {
+            self.submit(Request::Maps { now, ahead });
+        }
+    }
+
+    /// The state of a map.
+    pub fn map(&self, key: &MapKey) -> MapState {
+        self.maps.get(key).cloned().unwrap_or(MapState::Waiting)
+    }
+
+    /// Takes in what the worker has sent; returns whether anything did.
+    pub fn poll(&mut self) -> bool {
+        let mut news = false;
+        while let Some((generation, event)) = self.worker.poll() {
+            news = true;
+            self.take(generation, event);
+        }
+        news
+    }
+
+    fn take(&mut self, generation: u64, event: Event) {
+        let current = generation == self.generation;
+        match event {
+            Event::Model(Ok(model)) => {
+                self.model = Some(model);
+                self.forget();
+            }
+            Event::Picture(Ok(picture)) => {
+                self.picture = Some(picture);
+                self.forget();
+            }
+            Event::Model(Err(error)) | Event::Picture(Err(error)) => self.report(error),
+            Event::Findings(Ok((findings, top, notices))) if current => {
+                self.findings = findings;
+                self.top = top;
+                self.input_notices = notices;
+                self.settled = true;
+            }
+            Event::Findings(Err(error)) => {
+                if current {
+                    self.settled = true;
+                }
+                self.report(error);
+            }
+            Event::Map(key, Ok(map)) if current => {
+                self.first_map_after
+                    .get_or_insert_with(|| self.started.elapsed());
+                self.maps.insert(key, MapState::Ready(map));
+            }
+            Event::Map(key, Err(error)) if current => {
+                self.maps.insert(key, MapState::Failed(error.to_string()));
+            }
+            Event::Progress(progress) if current => self.progress = Some(progress),
+            Event::Idle if current => {
+                self.busy = false;
+                self.progress = None;
+            }
+            // Results of a model or an image that is no longer open.
+            _ => {}
+        }
+    }
+
+    fn report(&mut self, error: Error) {
+        if !error.is_cancelled() {
+            self.errors.push(error);
+        }
+    }
+
+    /// Drops what belonged to the pair that was open before.
+    fn forget(&mut self) {
+        self.findings.clear();
+        self.input_notices.clear();
+        self.maps.clear();
+        self.wanted = Default::default();
+        self.settled = false;
+    }
+
+    /// Stops what is being computed. Maps that were waiting can be asked for again.
+    pub fn cancel(&mut self) {
+        self.worker.cancel();
+        self.maps.retain(|_, state| !matches!(state, MapState::Waiting));
+        self.busy = false;
+        self.progress = None;
+    }
+
+    /// The open network.
+    pub fn model(&self) -> Option<&Arc<Model>> {
+        self.model.as_ref()
+    }
+
+    /// The open image.
+    pub fn picture(&self) -> Option<&Arc<Picture>> {
+        self.picture.as_ref()
+    }
+
+    /// Findings of the open pair by class index; empty until they are there.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Class with the highest logit.
+    pub fn top(&self) -> usize {
+        self.top
+    }
+
+    /// What looks odd about the image's numbers, and what was guessed about the network.
+    pub fn notices(&self) -> impl Iterator<Item = &str> {
+        let model = self.model.iter().flat_map(|m| m.notices.iter());
+        let picture = self.picture.iter().flat_map(|p| p.notices.iter());
+        picture
+            .chain(self.input_notices.iter())
+            .chain(model)
+            .map(String::as_str)
+    }
+
+    /// Whether anything is being computed or opened.
+    pub fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Whether the forward pass of the open pair is over, well or badly.
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// How far the present work has come.
+    pub fn progress(&self) -> Option<&Progress> {
+        self.progress.as_ref()
+    }
+
+    /// Takes the errors that came since the last call.
+    pub fn take_errors(&mut self) -> Vec<Error> {
+        std::mem::take(&mut self.errors)
+    }
+
+    /// Time from the start of the session to its first map.
+    pub fn first_map_after(&self) -> Option<Duration> {
+        self.first_map_after
+    }
+}

@@ -1,0 +1,146 @@
+//! An image as the session holds it: for the eye, and for the network.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::Device;
+
+use super::samples;
+use crate::error::Result;
+use crate::export::read_npy;
+use crate::image::{DisplayWindow, Image, sha256_hex, to_u8};
+use crate::model::Model;
+use crate::plan::ImageSource;
+use crate::preprocess::{ModelInput, Recipe, picture_of, prepare};
+use crate::text::{fault, notice};
+
+/// An opened image.
+pub struct Picture {
+    /// File name, or the title of a sample.
+    pub name: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// What is shown: 8 bits, the source's size.
+    pub display: Arc<::image::RgbImage>,
+    /// What to know about it.
+    pub notices: Vec<String>,
+    content: Content,
+}
+
+enum Content {
+    /// Stored values that a recipe turns into an input.
+    Image(Box<Image>),
+    /// A model input that skips preprocessing.
+    Ready(ModelInput),
+}
+
+impl Picture {
+    /// Opens an image, a sample or a ready model input.
+    ///
+    /// # Errors
+    /// One sentence that names the file, what was found and what was expected.
+    pub fn open(source: &ImageSource) -> Result<Self> {
+        match source {
+            ImageSource::Sample(name) => {
+                let sample = samples::find(name)?;
+                let image = Image::from_bytes(&sample.file, None, sample.bytes)?;
+                Ok(Self::of_image(sample.title.clone(), image))
+            }
+            ImageSource::Path(path) => match ready_kind(path) {
+                Some(kind) => Self::open_ready(path, kind),
+                None => {
+                    let image = Image::open(path)?;
+                    Ok(Self::of_image(image.origin.name.clone(), image))
+                }
+            },
+        }
+    }
+
+    fn of_image(name: String, image: Image) -> Self {
+        Self {
+            name,
+            sha256: image.origin.sha256.clone(),
+            display: Arc::new(to_u8(&image, DisplayWindow::default_for(&image))),
+            notices: Vec::new(),
+            content: Content::Image(Box::new(image)),
+        }
+    }
+
+    fn open_ready(path: &Path, kind: ReadyKind) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| fault::read(path, &e))?;
+        let (shape, values) = match kind {
+            ReadyKind::Npy => {
+                let array = read_npy(path)?;
+                (array.shape, array.values)
+            }
+            ReadyKind::Safetensors => read_safetensors_input(path, &bytes)?,
+        };
+        let input = ModelInput::from_ready(&shape, values)?;
+        let name = path
+            .file_name()
+            .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        // The input's numbers say nothing about grey levels: they are shown as the recipe of their
+        // channel count would have made them.
+        let recipe = match input.channels {
+            1 => Recipe::torchxrayvision([input.width, input.height]),
+            n => Recipe::imagenet(n, [input.width, input.height]),
+        };
+        let image = picture_of(&recipe, &input, &name)?;
+        Ok(Self {
+            name,
+            sha256: sha256_hex(&bytes),
+            display: Arc::new(to_u8(&image, DisplayWindow::default_for(&image))),
+            notices: vec![notice::ready_input()],
+            content: Content::Ready(input),
+        })
+    }
+
+    /// Size of the source, `[width, height]`.
+    pub fn size(&self) -> [usize; 2] {
+        [self.display.width() as usize, self.display.height() as usize]
+    }
+
+    /// The network's input.
+    ///
+    /// # Errors
+    /// No recipe leads to this network's channels.
+    pub fn input_for(&self, model: &Model) -> Result<ModelInput> {
+        match &self.content {
+            Content::Ready(input) => Ok(input.clone()),
+            Content::Image(image) => match &model.facts.recipe {
+                Some(recipe) => prepare(&recipe.value, image),
+                None => Err(fault::no_recipe(model.input_shape()[0])),
+            },
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum ReadyKind {
+    Npy,
+    Safetensors,
+}
+
+fn ready_kind(path: &Path) -> Option<ReadyKind> {
+    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        "npy" => Some(ReadyKind::Npy),
+        "safetensors" => Some(ReadyKind::Safetensors),
+        _ => None,
+    }
+}
+
+/// Tensor `input` of a safetensors file.
+fn read_safetensors_input(path: &Path, bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>)> {
+    let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)
+        .map_err(|e| fault::ready_input_file(path, &e.to_string()))?;
+    let Some(input) = tensors.get("input") else {
+        let mut names: Vec<&str> = tensors.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        return Err(fault::ready_input_file(path, &names.join(", ")));
+    };
+    let values = input
+        .to_dtype(candle_core::DType::F32)?
+        .flatten_all()?
+        .to_vec1()?;
+    Ok((input.dims().to_vec(), values))
+}

@@ -1,0 +1,325 @@
+//! The one thread that does network work.
+//!
+//! Requests stand in a short queue under one lock. A newer request of a kind takes the place of an
+//! older one that waits, and stops one that runs (latest wins); a stopped computation ends at the
+//! next node of the graph. Results come back as [`Event`]s with the generation of the model and the
+//! image that they belong to, so that a late result never stands under a new name.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::analysis::{Analysis, Finding};
+use super::picture::Picture;
+use crate::error::{Error, Result};
+use crate::explain::RawMap;
+use crate::job::{Job, Progress};
+use crate::model::{Model, device};
+use crate::plan::{DeviceChoice, ImageSource, MapKey, ModelSource};
+use crate::text::{fault, window};
+
+/// Shortest time between two progress reports.
+const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+
+/// What the worker is asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Request {
+    OpenModel(ModelSource),
+    OpenPicture(ImageSource),
+    /// Maps that are on screen, then maps that may be asked for next.
+    Maps {
+        now: Vec<MapKey>,
+        ahead: Vec<MapKey>,
+    },
+    Stop,
+}
+
+impl Request {
+    /// Whether `self` makes `older` pointless.
+    fn supersedes(&self, older: &Self) -> bool {
+        match self {
+            Self::OpenModel(_) => !matches!(older, Self::OpenPicture(_) | Self::Stop),
+            Self::OpenPicture(_) => !matches!(older, Self::OpenModel(_) | Self::Stop),
+            Self::Maps { .. } => matches!(older, Self::Maps { .. }),
+            Self::Stop => true,
+        }
+    }
+}
+
+/// What comes back.
+pub(super) enum Event {
+    Model(Result<Arc<Model>>),
+    Picture(Result<Arc<Picture>>),
+    /// The forward pass of the present model and image.
+    Findings(Result<(Vec<Finding>, usize, Vec<String>)>),
+    Map(MapKey, Result<Arc<RawMap>>),
+    Progress(Progress),
+    /// Nothing is left to do.
+    Idle,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<(u64, Request)>,
+    running: Option<(Request, Job)>,
+    generation: u64,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    ready: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Handle on the thread; dropping it stops the thread.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    events: Receiver<(u64, Event)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts the thread. `wake` is called after every event.
+    pub(super) fn start(choice: DeviceChoice, wake: Arc<dyn Fn() + Send + Sync>) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            ready: Condvar::new(),
+        });
+        let (sender, events) = channel();
+        let for_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("camlens-worker".to_owned())
+            .spawn(move || {
+                Thread {
+                    shared: for_thread,
+                    out: Outbox { sender, wake },
+                    choice,
+                    model: None,
+                    picture: None,
+                    analysis: None,
+                }
+                .run();
+            })
+            .map_err(|e| fault::no_thread(&e))?;
+        Ok(Self {
+            shared,
+            events,
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands a request over and returns the generation that its results will carry.
+    pub(super) fn submit(&self, request: Request) -> u64 {
+        let mut queue = self.shared.lock();
+        if !matches!(request, Request::Maps { .. }) {
+            queue.generation += 1;
+        }
+        let generation = queue.generation;
+        queue.waiting.retain(|(_, old)| !request.supersedes(old));
+        if let Some((running, job)) = &queue.running
+            && request.supersedes(running)
+            && !same_targets(&request, running)
+        {
+            job.cancel();
+        }
+        queue.waiting.push_back((generation, request));
+        drop(queue);
+        self.shared.ready.notify_all();
+        generation
+    }
+
+    /// Stops what runs and forgets what waits.
+    pub(super) fn cancel(&self) {
+        let mut queue = self.shared.lock();
+        queue.waiting.clear();
+        if let Some((_, job)) = &queue.running {
+            job.cancel();
+        }
+    }
+
+    /// An event, when one has come.
+    pub(super) fn poll(&self) -> Option<(u64, Event)> {
+        self.events.try_recv().ok()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.submit(Request::Stop);
+        if let Some(thread) = self.thread.take() {
+            // The thread ends at the next node of the graph; a panic in it was reported as an event.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A running walk back from the same class serves the newer request as well: it is not stopped.
+fn same_targets(new: &Request, running: &Request) -> bool {
+    match (new, running) {
+        (Request::Maps { now: a, .. }, Request::Maps { now: b, .. }) => {
+            a.iter().all(|a| b.iter().any(|b| a.target == b.target))
+        }
+        _ => false,
+    }
+}
+
+#[derive(Clone)]
+struct Outbox {
+    sender: Sender<(u64, Event)>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Outbox {
+    fn send(&self, generation: u64, event: Event) {
+        // The window may be gone already; then nobody waits for the result.
+        let _ = self.sender.send((generation, event));
+        (self.wake)();
+    }
+}
+
+struct Thread {
+    shared: Arc<Shared>,
+    out: Outbox,
+    choice: DeviceChoice,
+    model: Option<Arc<Model>>,
+    picture: Option<Arc<Picture>>,
+    analysis: Option<Analysis>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        loop {
+            let (generation, request, job) = self.next();
+            if matches!(request, Request::Stop) {
+                return;
+            }
+            // A fault in a dependency must not take the window down: it becomes an error in words.
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                self.serve(generation, &request, &job);
+            }));
+            let idle = {
+                let mut queue = self.shared.lock();
+                queue.running = None;
+                queue.waiting.is_empty()
+            };
+            if outcome.is_err() {
+                self.analysis = None;
+                self.out
+                    .send(generation, Event::Findings(Err(fault::worker_panicked())));
+            }
+            if idle {
+                self.out.send(generation, Event::Idle);
+            }
+        }
+    }
+
+    fn next(&self) -> (u64, Request, Job) {
+        let mut queue = self.shared.lock();
+        loop {
+            if let Some((generation, request)) = queue.waiting.pop_front() {
+                let job = self.job(generation);
+                queue.running = Some((request.clone(), job.clone()));
+                return (generation, request, job);
+            }
+            queue = self
+                .shared
+                .ready
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn job(&self, generation: u64) -> Job {
+        let out = self.out.clone();
+        let last = Mutex::new(Instant::now());
+        Job::new(move |progress| {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.elapsed() >= PROGRESS_EVERY {
+                *last = Instant::now();
+                out.send(generation, Event::Progress(progress));
+            }
+        })
+    }
+
+    fn serve(&mut self, generation: u64, request: &Request, job: &Job) {
+        match request {
+            Request::OpenModel(source) => {
+                job.progress(window::OPENING_MODEL, 0, 0);
+                let opened = device::open(self.choice)
+                    .and_then(|device| Model::open(source, None, &device))
+                    .map(Arc::new);
+                if let Ok(model) = &opened {
+                    self.model = Some(Arc::clone(model));
+                }
+                let fine = opened.is_ok();
+                self.out.send(generation, Event::Model(opened));
+                if fine {
+                    self.analyse(generation, job);
+                }
+            }
+            Request::OpenPicture(source) => {
+                job.progress(window::OPENING_IMAGE, 0, 0);
+                let opened = Picture::open(source).map(Arc::new);
+                if let Ok(picture) = &opened {
+                    self.picture = Some(Arc::clone(picture));
+                }
+                let fine = opened.is_ok();
+                self.out.send(generation, Event::Picture(opened));
+                if fine {
+                    self.analyse(generation, job);
+                }
+            }
+            Request::Maps { now, ahead } => self.maps(generation, now, ahead, job),
+            Request::Stop => {}
+        }
+    }
+
+    /// Runs the forward pass once both a model and an image are there.
+    fn analyse(&mut self, generation: u64, job: &Job) {
+        let (Some(model), Some(picture)) = (&self.model, &self.picture) else {
+            return;
+        };
+        self.analysis = None;
+        let analysis = picture
+            .input_for(model)
+            .and_then(|input| Analysis::run(Arc::clone(model), Arc::new(input), job));
+        let event = match analysis {
+            Ok(analysis) => {
+                let found = (
+                    analysis.findings(),
+                    analysis.top(),
+                    analysis.input.notices.clone(),
+                );
+                self.analysis = Some(analysis);
+                Ok(found)
+            }
+            Err(error) => Err(error),
+        };
+        self.out.send(generation, Event::Findings(event));
+    }
+
+    fn maps(&mut self, generation: u64, now: &[MapKey], ahead: &[MapKey], job: &Job) {
+        let Some(analysis) = &mut self.analysis else {
+            return;
+        };
+        for (i, key) in now.iter().chain(ahead).enumerate() {
+            // Maps ahead of need give way to whatever else is asked.
+            if i >= now.len() && !self.shared.lock().waiting.is_empty() {
+                return;
+            }
+            let map = analysis.map(key, job).map(Arc::new);
+            if map.as_ref().is_err_and(Error::is_cancelled) {
+                return;
+            }
+            self.out.send(generation, Event::Map(key.clone(), map));
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Every string that a user reads, in one place, so that a second language can be added later.
+//!
+//! * [`fault`]: the sentences of errors
+//! * [`notice`]: what is said beside a result that stands
+//! * [`window`]: labels of the window
+//!
+//! Command-line help stands with its options in `cli.rs`; method names, descriptions and citations
+//! stand in the catalogue (`explain/catalogue.rs`).
+
+pub mod fault;
+pub mod figure;
+pub mod notice;
+pub mod window;
+
+/// Title of the program.
+pub const APP: &str = "Camlens";
+
+/// The sentence that the title bar, the first screen and every export carry.
+pub const RESEARCH_ONLY: &str = "Research use only, not for diagnosis";
+
+/// A class that nobody named.
+pub fn class_number(class: usize) -> String {
+    format!("Class {class}")
+}

@@ -1,0 +1,198 @@
+//! What is said beside a result that stands: guesses, empty maps, fallbacks.
+
+// ---- images ------------------------------------------------------------------------------------
+
+/// All pixels have one value.
+pub fn image_is_constant(value: f32) -> String {
+    format!("Every pixel has the value {value}: there is nothing to see in this picture")
+}
+
+/// A deep file whose values stay far below white.
+pub fn image_uses_few_bits(bits_used: u32, most: f32, max_value: f32) -> String {
+    format!(
+        "Values use {bits_used} of 16 bits (largest {most}, white is {max_value}): \
+         the model sees a nearly black picture; rescale the file to its full range"
+    )
+}
+
+/// Values below 0.
+pub fn image_looks_normalised(lo: f32, hi: f32) -> String {
+    format!(
+        "Values run from {lo} to {hi} and look normalised already: expected plain grey levels from 0"
+    )
+}
+
+/// A prefix was taken off every tensor name.
+pub fn prefix_stripped(prefix: &str) -> String {
+    format!("the prefix '{prefix}' was taken off the tensor names")
+}
+
+/// Old spelling of DenseNet's layers.
+pub fn old_densenet_names() -> String {
+    "the old DenseNet spelling ('norm.1') was read as the present one ('norm1')".to_owned()
+}
+
+/// Tensors that the graph does not use.
+pub fn unused_tensors(count: usize, first: &str) -> String {
+    format!("{count} tensors of the file are not used by the network, '{first}' first")
+}
+
+/// Preprocessing that nothing in the file states.
+pub fn guessed_recipe(name: &str) -> String {
+    format!("preprocessing is a guess: {name}, from the number of input channels")
+}
+
+/// The activation that nothing in the file states.
+pub fn guessed_activation(name: &str) -> String {
+    format!("probabilities are a guess: {name} of the logits")
+}
+
+/// Class names that nothing in the file states.
+pub fn no_labels() -> String {
+    "the file names no classes; they are shown by number".to_owned()
+}
+
+/// Names that come near one that does not exist.
+pub fn near_names(names: &str) -> String {
+    format!("there are {names}")
+}
+
+// ---- maps --------------------------------------------------------------------------------------
+
+/// A number with as many digits as a reader can use: three significant ones.
+pub fn number(value: f32) -> String {
+    let magnitude = value.abs();
+    if value == 0.0 {
+        "0".to_owned()
+    } else if !value.is_finite() {
+        value.to_string()
+    } else if !(1e-3..1e5).contains(&magnitude) {
+        format!("{value:.2e}")
+    } else {
+        let whole_digits = magnitude.log10().floor() as i32;
+        let decimals = usize::try_from((2 - whole_digits).max(0)).unwrap_or(0);
+        format!("{value:.decimals$}")
+    }
+}
+
+/// The map has nothing that speaks for the target. `target` is the class, where the method has one.
+pub fn no_positive_evidence(target: Option<&str>, layer: &str, lo: f32, hi: f32) -> String {
+    let what = target.map_or("No positive values".to_owned(), |target| {
+        format!("No positive evidence for {target}")
+    });
+    empty_map(&what, layer, lo, hi)
+}
+
+/// The map has nothing that speaks against the target.
+pub fn no_negative_evidence(target: Option<&str>, layer: &str, lo: f32, hi: f32) -> String {
+    let what = target.map_or("No negative values".to_owned(), |target| {
+        format!("No evidence against {target}")
+    });
+    empty_map(&what, layer, lo, hi)
+}
+
+/// The map is 0 everywhere.
+pub fn no_evidence(target: Option<&str>, layer: &str, lo: f32, hi: f32) -> String {
+    let what = target.map_or("No values other than 0".to_owned(), |target| {
+        format!("No evidence for or against {target}")
+    });
+    empty_map(&what, layer, lo, hi)
+}
+
+fn empty_map(what: &str, layer: &str, lo: f32, hi: f32) -> String {
+    format!(
+        "{what} at {layer} (values from {} to {})",
+        number(lo),
+        number(hi)
+    )
+}
+
+/// The map has something of the chosen sign, but the other sign outweighs it by far.
+pub fn weak_evidence(negative: bool, lo: f32, hi: f32) -> String {
+    let shown = if negative { "Negative" } else { "Positive" };
+    format!(
+        "{shown} values are faint beside the rest of the map (values from {} to {})",
+        number(lo),
+        number(hi)
+    )
+}
+
+/// All cells of the map have one value.
+pub fn map_is_constant(value: f32) -> String {
+    format!(
+        "Every cell has the value {}: the map says nothing about where",
+        number(value)
+    )
+}
+
+/// Cells that are NaN or infinite.
+pub fn cells_not_finite(count: usize, total: usize) -> String {
+    format!("{count} of {total} cells are not finite numbers and are shown as 0")
+}
+
+// ---- figures -----------------------------------------------------------------------------------
+
+/// In the caption of a picture of which the network saw a part.
+pub const CROP_OUTLINE: &str = "dashed outline: the part that the network saw";
+
+/// Under a colour bar: what the hatched part means. `cut` is a share, 0..=1.
+pub fn bar_cut(cut: f32, both_signs: bool) -> String {
+    let percent = (cut * 100.0).round();
+    if both_signs {
+        format!("not drawn within {percent} % of 0")
+    } else {
+        format!("not drawn under {percent} %")
+    }
+}
+
+/// Left end of a bar that shows both signs.
+pub fn bar_against(value: f32) -> String {
+    format!("{} against", number(value))
+}
+
+/// Right end of a bar that shows both signs.
+pub fn bar_in_favour(value: f32) -> String {
+    format!("{} in favour", number(value))
+}
+
+/// Where an interrupted training can be taken up.
+pub fn training_kept(checkpoint: &std::path::Path) -> String {
+    format!(
+        "training stopped; '{}' holds its state: run the same command with --resume to go on",
+        checkpoint.display()
+    )
+}
+
+/// The time given was used up.
+pub fn training_time_up(epochs_done: usize, epochs: usize) -> String {
+    format!(
+        "the time given was used up after {epochs_done} of {epochs} epochs: the model is the average so far; --resume goes on"
+    )
+}
+
+/// One line on how training goes.
+pub fn training_progress(
+    epoch: usize,
+    epochs: usize,
+    side: usize,
+    loss: Option<f64>,
+    auc: &[(String, Option<f64>)],
+) -> String {
+    let mut line = format!("epoch {epoch}/{epochs}, {side} px");
+    if let Some(loss) = loss {
+        line.push_str(&format!(", loss {loss:.3}"));
+    }
+    for (i, (name, value)) in auc.iter().enumerate() {
+        let lead = if i == 0 { ", validation AUC " } else { ", " };
+        match value {
+            Some(value) => line.push_str(&format!("{lead}{name} {value:.3}")),
+            None => line.push_str(&format!("{lead}{name} undefined")),
+        }
+    }
+    line
+}
+
+/// The image came as a ready model input.
+pub fn ready_input() -> String {
+    "a ready model input: no preprocessing was applied, and its grey levels are a guess".to_owned()
+}

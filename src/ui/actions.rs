@@ -1,0 +1,306 @@
+//! What commands do, and how files come in and go out.
+
+use std::io::Read as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use egui::{Context, Theme, ViewportCommand, vec2};
+use poll_promise::Promise;
+
+use super::app::{App, Message, Sheet};
+use super::command::Command;
+use super::heat::Heat;
+use super::picker::{Answer, Ask};
+use super::state::{Grid, Look};
+use super::viewport::Viewport;
+use crate::error::{Error, Kind, Result};
+use crate::export::{png_bytes, safe_name, write_whole};
+use crate::plan::{ImageSource, ModelSource, Sign};
+use crate::session::{Exhibit, ExhibitPanel, samples};
+use crate::text::{APP, RESEARCH_ONLY, window as words};
+
+/// Scale of an exported figure; 2 gives panels 960 pixels wide.
+const EXPORT_SCALE: f32 = 2.0;
+/// A step of the zoom keys.
+const ZOOM_STEP: f32 = 1.25;
+
+impl App {
+    /// Carries out what was asked for since the last frame.
+    pub(super) fn carry_out(&mut self, ctx: &Context) {
+        for command in std::mem::take(&mut self.queue) {
+            self.execute(ctx, command);
+        }
+    }
+
+    fn execute(&mut self, ctx: &Context, command: Command) {
+        match command {
+            Command::OpenImage => self.picker.ask(ctx, Ask::Image),
+            Command::OpenModel => self.picker.ask(ctx, Ask::Model),
+            Command::OpenDemoModel => self.open_model(ModelSource::Demo),
+            Command::OpenSample(place) => {
+                if let Some(sample) = samples::SAMPLES.get(place) {
+                    self.open_image(ImageSource::Sample(sample.name.clone()));
+                }
+            }
+            Command::Export => self.ask_export(ctx),
+            Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
+            Command::ToggleOverlay => self.overlay = !self.overlay,
+            Command::Fit => self.viewport = Viewport::default(),
+            Command::ZoomIn => self.zoom(ZOOM_STEP),
+            Command::ZoomOut => self.zoom(1.0 / ZOOM_STEP),
+            Command::ToggleTheme => ctx.set_theme(match ctx.theme() {
+                Theme::Dark => Theme::Light,
+                Theme::Light => Theme::Dark,
+            }),
+            Command::Panels(count) => self.grid.set_count(count, &self.stops),
+            Command::RemovePanel(panel) => {
+                self.grid.remove(panel);
+                if panel < self.heats.len() {
+                    self.heats.remove(panel);
+                }
+            }
+            Command::PresetDepth => self.grid.preset_depth(&self.stops),
+            Command::PresetMethods => self.grid.preset_methods(&self.stops),
+            Command::PresetDefault => {
+                let look = self.grid.look;
+                self.grid = Grid { look, ..Grid::default() };
+                self.grid.at_usual_layers(&self.stops);
+            }
+            Command::ToggleLinkedDepth => {
+                self.grid.linked_depth = !self.grid.linked_depth;
+                let selected = self.grid.selected;
+                if let Some(stop) = self.grid.panels.get(selected).map(|p| p.stop) {
+                    self.grid.move_to(selected, stop);
+                }
+            }
+            Command::PreviousFinding => self.step_finding(-1),
+            Command::NextFinding => self.step_finding(1),
+            Command::ShowSigned => {
+                let mut look = self.grid.edited();
+                look.post.sign = Sign::Signed;
+                self.grid.edit(look);
+            }
+            Command::ResetLook => self.grid.edit(Look::default()),
+            Command::Cancel => {
+                self.session.cancel();
+                self.stopped = true;
+            }
+            Command::Resume => {
+                if self.session.findings().is_empty() {
+                    // The forward pass itself was stopped.
+                    self.session.open_picture(self.image_source.clone());
+                }
+                self.want_again();
+            }
+            Command::About => self.sheet = Some(Sheet::About),
+            Command::Keys => self.sheet = Some(Sheet::Keys),
+            Command::Methods => self.sheet = Some(Sheet::Methods),
+        }
+    }
+
+    fn zoom(&mut self, factor: f32) {
+        let Some(size) = self.session.picture().map(|p| p.size()) else {
+            return;
+        };
+        // Any area of the picture's shape gives the same shares.
+        let area = egui::Rect::from_min_size(egui::Pos2::ZERO, vec2(size[0] as f32, size[1] as f32));
+        self.viewport.zoom_at(factor, area.center(), area, size);
+    }
+
+    /// Class indices in the order of the findings list.
+    pub(super) fn findings_order(&self) -> Vec<usize> {
+        let findings = self.session.findings();
+        let wanted = self.filter.trim().to_lowercase();
+        let mut order: Vec<usize> = (0..findings.len())
+            .filter(|&i| findings[i].label.to_lowercase().contains(&wanted))
+            .collect();
+        order.sort_by(|&a, &b| findings[b].logit.total_cmp(&findings[a].logit));
+        order
+    }
+
+    fn step_finding(&mut self, step: isize) {
+        let order = self.findings_order();
+        let at = order.iter().position(|i| Some(*i) == self.target);
+        let next = at.map_or(0, |at| {
+            at.saturating_add_signed(step).min(order.len().saturating_sub(1))
+        });
+        if let Some(class) = order.get(next) {
+            self.target = Some(*class);
+        }
+    }
+
+    // ---- files in --------------------------------------------------------------------------------
+
+    fn open_image(&mut self, source: ImageSource) {
+        self.stopped = false;
+        self.image_source = source.clone();
+        self.session.open_picture(source);
+    }
+
+    fn open_model(&mut self, source: ModelSource) {
+        self.stopped = false;
+        self.model_source = source.clone();
+        self.session.open_model(source);
+    }
+
+    /// Opens a file or folder as what it looks like.
+    pub fn open_path(&mut self, path: &Path) {
+        if looks_like_model(path) {
+            self.open_model(ModelSource::Path(path.to_owned()));
+        } else {
+            self.open_image(ImageSource::Path(path.to_owned()));
+        }
+    }
+
+    /// Opens what the path box says.
+    pub(super) fn open_path_box(&mut self) {
+        let typed = std::mem::take(&mut self.path_box);
+        // File managers copy paths in quotes or as URLs.
+        let path = typed.trim().trim_matches(['"', '\'']);
+        let path = path.strip_prefix("file://").unwrap_or(path);
+        if !path.is_empty() {
+            self.open_path(Path::new(path));
+        }
+    }
+
+    /// Takes answers of dialogs and of the export.
+    pub(super) fn take_answers(&mut self) {
+        match self.picker.poll() {
+            Some((Ask::Image, Answer::Chosen(path))) => self.open_image(ImageSource::Path(path)),
+            Some((Ask::Model, Answer::Chosen(path))) => self.open_model(ModelSource::Path(path)),
+            Some((Ask::SavePng(_), Answer::Chosen(path))) => self.start_export(path),
+            Some((Ask::SavePng(name), Answer::Unavailable)) => {
+                let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+                self.sheet = Some(Sheet::SavePath(home.join(name).display().to_string()));
+            }
+            Some((_, Answer::Unavailable)) => self.say(Message::Error(words::NO_DIALOG.to_owned())),
+            Some((_, Answer::Dismissed)) | None => {}
+        }
+        if let Some(promise) = self.export.take() {
+            match promise.try_take() {
+                Ok(Ok(path)) => self.say(Message::Done(words::exported(&path))),
+                Ok(Err(error)) => self.say(Message::Error(error.to_string())),
+                Err(promise) => self.export = Some(promise),
+            }
+        }
+    }
+
+    /// Opens dropped files: one X-ray and one network at most.
+    pub(super) fn take_dropped(&mut self, ctx: &Context) {
+        let dropped: Vec<PathBuf> = ctx.input(|i| {
+            i.raw
+                .dropped_files
+                .iter()
+                .map(|file| file.path().to_owned())
+                .collect()
+        });
+        if dropped.is_empty() {
+            return;
+        }
+        let (models, images): (Vec<PathBuf>, Vec<PathBuf>) = dropped
+            .into_iter()
+            .filter(|path| !path.as_os_str().is_empty())
+            .partition(|path| looks_like_model(path));
+        let (model, image) = (models.first(), images.first());
+        if model.is_none() && image.is_none() {
+            self.say(Message::Error(words::DROPPED_WITHOUT_PATH.to_owned()));
+        }
+        for path in model.into_iter().chain(image) {
+            self.open_path(path);
+        }
+        let opened = usize::from(model.is_some()) + usize::from(image.is_some());
+        let left = models.len() + images.len() - opened;
+        if left > 0
+            && let Some(name) = image.or(model).and_then(|path| path.file_name())
+        {
+            self.say(Message::Error(words::dropped_too_many(&name.to_string_lossy(), left)));
+        }
+    }
+
+    // ---- pictures out ----------------------------------------------------------------------------
+
+    fn ask_export(&mut self, ctx: &Context) {
+        let Some(exhibit) = self.exhibit() else {
+            self.say(Message::Error(words::EXPORT_LATER.to_owned()));
+            return;
+        };
+        let stem = Path::new(&exhibit.picture.name)
+            .file_stem()
+            .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let label = exhibit.model.facts.label(exhibit.target);
+        let name = format!("{}.png", safe_name(&format!("{stem} {label} {}", APP.to_lowercase())));
+        self.picker.ask(ctx, Ask::SavePng(name));
+    }
+
+    /// What an export shows; `None` while a panel waits.
+    pub fn exhibit(&self) -> Option<Exhibit> {
+        if !self.is_complete() {
+            return None;
+        }
+        Some(Exhibit {
+            model: self.session.model()?.clone(),
+            picture: self.session.picture()?.clone(),
+            findings: self.session.findings().to_vec(),
+            target: self.target?,
+            panels: (0..self.grid.panels.len())
+                .map(|i| {
+                    let look = self.grid.look_of(i);
+                    ExhibitPanel {
+                        map: self.heats.get(i).and_then(Heat::map).cloned(),
+                        post: look.post,
+                        view: look.view,
+                    }
+                })
+                .collect(),
+            columns: self.grid.panels.len().div_ceil(2).clamp(1, 3),
+        })
+    }
+
+    /// Draws and writes the picture on a thread.
+    pub(super) fn start_export(&mut self, path: PathBuf) {
+        let Some(exhibit) = self.exhibit() else {
+            self.say(Message::Error(words::EXPORT_LATER.to_owned()));
+            return;
+        };
+        let path = match path.extension() {
+            Some(_) => path,
+            None => path.with_extension("png"),
+        };
+        self.export = Some(Promise::spawn_thread("camlens-export", move || {
+            let work = || -> Result<PathBuf> {
+                let picture = exhibit.render(EXPORT_SCALE)?;
+                let notes = [("Software", APP), ("Disclaimer", RESEARCH_ONLY)];
+                write_whole(&path, &png_bytes(&picture, &notes)?)?;
+                Ok(path.clone())
+            };
+            // A fault in drawing must not take the window down with it.
+            catch_unwind(AssertUnwindSafe(work))
+                .unwrap_or_else(|_| Err(Error::new(Kind::Numeric, words::EXPORT_BROKE)))
+        }));
+    }
+}
+
+/// Whether a path is opened as a network: by its name, and a `.safetensors` by what it holds, since
+/// ready model inputs have that ending too.
+fn looks_like_model(path: &Path) -> bool {
+    let extension = path
+        .extension()
+        .map(|e| e.to_string_lossy().to_ascii_lowercase())
+        .unwrap_or_default();
+    match extension.as_str() {
+        "safetensors" => !holds_only_input(path),
+        "pth" | "pt" | "onnx" | "bin" | "ckpt" | "h5" => true,
+        _ => path.is_dir(),
+    }
+}
+
+fn holds_only_input(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut head));
+    let json = head.get(8..).unwrap_or_default();
+    let Some(json) = read.ok().map(|_| String::from_utf8_lossy(json)) else {
+        return false;
+    };
+    // The header of a file with one tensor is short and stands in the first bytes.
+    json.contains("\"input\":") && json.matches("\"dtype\"").count() == 1
+}

@@ -1,0 +1,438 @@
+//! The window's state and one frame of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use egui::{Context, Key, Panel as Side, Ui};
+use poll_promise::Promise;
+
+use super::base::Base;
+use super::command::Command;
+use super::heat::Heat;
+use super::panels;
+use super::picker::FilePicker;
+use super::run::{Options, Outcome};
+use super::screenshot::Screenshot;
+use super::state::{Grid, Look, Stops};
+use super::theme;
+use super::viewport::Viewport;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::model::facts::Activation;
+use crate::plan::{ImageSource, MapKey, ModelSource, Values};
+use crate::post::{Field, ScaleRange, scale_range};
+use crate::session::{Finding, MapState, Picture, Session, samples};
+
+/// A sheet over the window.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Sheet {
+    About,
+    Keys,
+    Methods,
+    /// Asks for an export's path where the desktop has no dialog.
+    SavePath(String),
+}
+
+/// A line that appears over the grid and can be sent away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Something went wrong.
+    Error(String),
+    /// Something is done.
+    Done(String),
+}
+
+/// What a panel shows in this frame.
+#[derive(Clone)]
+pub(super) struct Cell {
+    pub(super) state: MapState,
+    pub(super) look: Look,
+    pub(super) range: ScaleRange,
+}
+
+/// What the maps that were last asked for depend on.
+#[derive(Clone, PartialEq)]
+struct Wanted {
+    maps: Vec<(&'static str, usize)>,
+    target: usize,
+    layers: usize,
+}
+
+/// The program's window.
+pub struct App {
+    pub(super) session: Session,
+    pub(super) model_source: ModelSource,
+    pub(super) image_source: ImageSource,
+    /// The network that [`App::stops`] belongs to.
+    model: Option<Arc<Model>>,
+    picture: Option<Arc<Picture>>,
+    pub(super) stops: Stops,
+    pub(super) grid: Grid,
+    pub(super) target: Option<usize>,
+    pub(super) viewport: Viewport,
+    pub(super) overlay: bool,
+    pub(super) peeking: bool,
+    /// Point of the source image under the pointer.
+    pub(super) hover: Option<[f64; 2]>,
+    pub(super) base: Base,
+    pub(super) heats: Vec<Heat>,
+    pub(super) cells: Vec<Cell>,
+    wanted: Option<Wanted>,
+    /// Work was stopped by the user and is not to start again by itself.
+    pub(super) stopped: bool,
+    pub(super) picker: Box<dyn FilePicker>,
+    pub(super) path_box: String,
+    pub(super) filter: String,
+    pub(super) messages: Vec<Message>,
+    pub(super) sheet: Option<Sheet>,
+    pub(super) export: Option<Promise<Result<PathBuf>>>,
+    pub(super) queue: Vec<Command>,
+    screenshot: Option<Screenshot>,
+    first_error: Option<Error>,
+}
+
+impl App {
+    /// The window on `ctx`, which begins to open what `options` name.
+    ///
+    /// # Errors
+    /// The worker thread cannot be started.
+    pub fn new(ctx: &Context, options: &Options, picker: Box<dyn FilePicker>) -> Result<Self> {
+        theme::install(ctx);
+        let wake = ctx.clone();
+        let mut session = Session::new(options.device, move || wake.request_repaint())?;
+        let image_source = options.image.clone().unwrap_or_else(|| {
+            let name = samples::first().map(|sample| sample.name.clone());
+            ImageSource::Sample(name.unwrap_or_default())
+        });
+        session.open_model(options.model.clone());
+        session.open_picture(image_source.clone());
+        Ok(Self {
+            session,
+            model_source: options.model.clone(),
+            image_source,
+            model: None,
+            picture: None,
+            stops: Stops::default(),
+            grid: Grid::default(),
+            target: None,
+            viewport: Viewport::default(),
+            overlay: true,
+            peeking: false,
+            hover: None,
+            base: Base::default(),
+            heats: Vec::new(),
+            cells: Vec::new(),
+            wanted: None,
+            stopped: false,
+            picker,
+            path_box: String::new(),
+            filter: String::new(),
+            messages: Vec::new(),
+            sheet: None,
+            export: None,
+            queue: Vec::new(),
+            screenshot: options.screenshot.clone().map(Screenshot::new),
+            first_error: None,
+        })
+    }
+
+    /// Where a run under `--screenshot` leaves its result.
+    pub(super) fn report_to(&mut self, outcome: Outcome) {
+        if let Some(screenshot) = &mut self.screenshot {
+            screenshot.outcome = outcome;
+        }
+    }
+
+    /// The session under the window.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Panels and display settings.
+    pub fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    /// Stops of the depth slider.
+    pub fn stops(&self) -> &Stops {
+        &self.stops
+    }
+
+    /// The explained class.
+    pub fn target(&self) -> Option<usize> {
+        self.target
+    }
+
+    /// What is visible of the X-ray.
+    pub fn viewport(&self) -> Viewport {
+        self.viewport
+    }
+
+    /// Whether heat is drawn in this frame.
+    pub fn shows_overlay(&self) -> bool {
+        self.overlay && !self.peeking
+    }
+
+    /// Lines over the grid.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// The processed field of a panel, once it is there.
+    pub fn field(&self, panel: usize) -> Option<&Field> {
+        self.heats.get(panel).and_then(Heat::field)
+    }
+
+    /// Whether every panel shows what it is to show.
+    pub fn is_complete(&self) -> bool {
+        !self.cells.is_empty()
+            && self.cells.len() == self.grid.panels.len()
+            && self.cells.iter().all(|cell| !matches!(cell.state, MapState::Waiting))
+            && self.base.is_ready()
+    }
+
+    /// Has a command carried out at the end of the frame.
+    pub fn send(&mut self, command: Command) {
+        self.queue.push(command);
+    }
+
+    /// The finding that is explained.
+    pub(super) fn finding(&self) -> Option<&Finding> {
+        self.session.findings().get(self.target?)
+    }
+
+    /// From which probability on the explained finding is called.
+    pub(super) fn threshold(&self) -> Option<f32> {
+        let model = self.session.model()?;
+        let is_last = self.target? + 1 == model.classes();
+        model.facts.operating_point.filter(|_| is_last)
+    }
+
+    /// Whether the model calls the explained finding.
+    pub(super) fn is_called(&self) -> Option<bool> {
+        let (finding, model) = (self.finding()?, self.session.model()?);
+        // Of many exclusive classes the highest is what the model says, even under a half.
+        let says_it = model.facts.activation.value == Activation::Softmax
+            && model.classes() > 2
+            && finding.index == self.session.top();
+        Some(says_it || finding.probability >= self.threshold().unwrap_or(0.5))
+    }
+
+    /// The map that a panel shows.
+    pub(super) fn key_of(&self, panel: usize) -> Option<MapKey> {
+        let panel = self.grid.panels.get(panel)?;
+        Some(MapKey {
+            method: panel.method.to_owned(),
+            layer: self.stops.list.get(panel.stop)?.name.clone(),
+            target: self.target?,
+            params: Values::new(),
+        })
+    }
+
+    /// Takes in what the session has: another network, another picture, findings, errors.
+    fn follow(&mut self, ctx: &Context) {
+        self.session.poll();
+        if let Some(model) = self.session.model().cloned()
+            && !self.model.as_ref().is_some_and(|m| Arc::ptr_eq(m, &model))
+        {
+            let stops = Stops::of(&model);
+            self.grid.carry_over(&self.stops, &stops);
+            let same_labels = self
+                .model
+                .as_ref()
+                .is_some_and(|m| m.facts.labels == model.facts.labels && m.classes() == model.classes());
+            if !same_labels {
+                self.target = None;
+                self.filter.clear();
+            }
+            self.stops = stops;
+            self.model = Some(model);
+            self.wanted = None;
+        }
+        if let Some(picture) = self.session.picture().cloned()
+            && !self.picture.as_ref().is_some_and(|p| Arc::ptr_eq(p, &picture))
+        {
+            self.base.show(ctx, &picture);
+            self.viewport = Viewport::default();
+            self.hover = None;
+            self.picture = Some(picture);
+            self.wanted = None;
+        }
+        if self.target.is_none() && !self.session.findings().is_empty() {
+            self.target = Some(self.usual_target());
+        }
+        let errors = self.session.take_errors();
+        if !errors.is_empty() {
+            // What waited was dropped together with the request that failed: ask again.
+            self.session.want(&[], &[]);
+            self.wanted = None;
+        }
+        for error in errors {
+            self.say(Message::Error(error.to_string()));
+            self.first_error.get_or_insert(error);
+        }
+    }
+
+    /// The class that is explained unless another is asked for: what the network was made to find
+    /// where it says so, else the highest logit.
+    fn usual_target(&self) -> usize {
+        match self.session.model() {
+            Some(model) if model.facts.operating_point.is_some() => model.classes().saturating_sub(1),
+            _ => self.session.top(),
+        }
+    }
+
+    /// Adds a line over the grid; the same line stands there once.
+    pub(super) fn say(&mut self, message: Message) {
+        // A network's error may be long: three at a time can be read.
+        self.messages.retain(|m| *m != message && !matches!(m, Message::Done(_)));
+        if self.messages.len() >= 3 {
+            self.messages.remove(0);
+        }
+        self.messages.push(message);
+    }
+
+    /// Asks the session for the maps on screen, and for the other layers of the same methods,
+    /// nearest first, so that the depth slider finds them ready.
+    fn want(&mut self) {
+        let (Some(target), false) = (self.target, self.stopped) else {
+            return;
+        };
+        if self.session.findings().is_empty() {
+            return;
+        }
+        let wanted = Wanted {
+            maps: self.grid.panels.iter().map(|p| (p.method, p.stop)).collect(),
+            target,
+            layers: self.stops.list.len(),
+        };
+        if self.wanted.as_ref() == Some(&wanted) {
+            return;
+        }
+        let mut seen = std::collections::HashSet::new();
+        let mut key = |method: &'static str, stop: usize| {
+            let layer = self.stops.list.get(stop)?;
+            seen.insert((method, stop)).then(|| MapKey {
+                method: method.to_owned(),
+                layer: layer.name.clone(),
+                target,
+                params: Values::new(),
+            })
+        };
+        let now: Vec<MapKey> = wanted.maps.iter().filter_map(|&(m, stop)| key(m, stop)).collect();
+        let mut ahead = Vec::new();
+        for distance in 1..wanted.layers {
+            for &(method, stop) in &wanted.maps {
+                ahead.extend(key(method, stop + distance));
+                ahead.extend(stop.checked_sub(distance).and_then(|stop| key(method, stop)));
+            }
+        }
+        self.session.want(&now, &ahead);
+        self.wanted = Some(wanted);
+    }
+
+    /// Has the maps asked for again, after they were stopped.
+    pub(super) fn want_again(&mut self) {
+        self.stopped = false;
+        self.session.want(&[], &[]);
+        self.wanted = None;
+    }
+
+    /// Brings every panel's field and scale up to date.
+    fn prepare(&mut self) {
+        let count = self.grid.panels.len();
+        self.heats.resize_with(count, Heat::default);
+        let label = self.finding().map(|f| f.label.clone()).unwrap_or_default();
+        let states: Vec<MapState> = (0..count)
+            .map(|i| self.key_of(i).map_or(MapState::Waiting, |key| self.session.map(&key)))
+            .collect();
+        for (i, state) in states.iter().enumerate() {
+            let look = self.grid.look_of(i);
+            match (state, self.heats.get_mut(i)) {
+                (MapState::Ready(map), Some(heat)) => heat.update(map, &look, &label),
+                (_, Some(heat)) => heat.forget(),
+                _ => {}
+            }
+        }
+        let all: Vec<&Field> = self.heats.iter().filter_map(Heat::field).collect();
+        self.cells = states
+            .into_iter()
+            .enumerate()
+            .map(|(i, state)| {
+                let look = self.grid.look_of(i);
+                let range = self.heats.get(i).and_then(Heat::field).map(|own| {
+                    let mut fields = vec![own];
+                    fields.extend(&all);
+                    scale_range(&fields, &look.post).into_iter().next().unwrap_or_default()
+                });
+                Cell { state, look, range: range.unwrap_or_default() }
+            })
+            .collect();
+    }
+
+    /// Shortcuts; plain letters only while nobody types.
+    fn keys(&mut self, ctx: &Context) {
+        let typing = ctx.text_edit_focused();
+        let free = !typing && self.sheet.is_none();
+        for command in Command::WITH_SHORTCUT {
+            let Some(shortcut) = command.shortcut() else {
+                continue;
+            };
+            if command.is_plain_key() && !free {
+                continue;
+            }
+            if command == Command::Cancel && !self.session.is_busy() {
+                continue;
+            }
+            if ctx.input_mut(|i| i.consume_shortcut(&shortcut)) {
+                self.send(command);
+            }
+        }
+        let held = ctx.input(|i| i.key_down(Key::Space) && i.modifiers.is_none());
+        self.peeking = held && free;
+    }
+}
+
+impl eframe::App for App {
+    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+        let ctx = ui.ctx().clone();
+        self.follow(&ctx);
+        self.take_answers();
+        self.take_dropped(&ctx);
+        self.keys(&ctx);
+        // Commands may change what is on screen: they are carried out before anything is drawn.
+        self.carry_out(&ctx);
+        self.want();
+        self.prepare();
+
+        let bar = |ui: &Ui| panels::bar_frame(ui);
+        let side = |ui: &Ui| panels::side_frame(ui);
+        Side::top("menu").frame(bar(ui)).show(ui, |ui| panels::top_ui(self, ui));
+        Side::bottom("status").frame(bar(ui)).show(ui, |ui| panels::bottom_ui(self, ui));
+        Side::left("case")
+            .frame(side(ui))
+            .exact_size(theme::LEFT_WIDTH)
+            .resizable(false)
+            .show(ui, |ui| panels::case_ui(self, ui));
+        Side::right("display")
+            .frame(side(ui))
+            .exact_size(theme::RIGHT_WIDTH)
+            .resizable(false)
+            .show(ui, |ui| panels::display_ui(self, ui));
+        egui::CentralPanel::no_frame()
+            .frame(panels::grid_frame(ui))
+            .show(ui, |ui| panels::grid_ui(self, ui));
+        panels::sheets_ui(self, &ctx);
+        panels::drop_hint_ui(self, &ctx);
+        if !self.queue.is_empty() {
+            ctx.request_repaint();
+        }
+
+        let (ready, after) = (self.is_complete(), self.session.first_map_after());
+        let stuck = self.session.is_settled() && self.session.findings().is_empty();
+        if let Some(screenshot) = &mut self.screenshot {
+            let fault = self.first_error.as_ref().filter(|_| stuck || !ready);
+            screenshot.step(&ctx, ready, fault, after);
+        }
+    }
+}

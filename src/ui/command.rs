@@ -1,0 +1,158 @@
+//! Every action of the window, once: menus, shortcuts, buttons and tests share it.
+
+use egui::{Key, KeyboardShortcut, Modifiers};
+
+use crate::text::window as words;
+
+/// An action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Choose an X-ray in a dialog.
+    OpenImage,
+    /// Choose a network in a dialog.
+    OpenModel,
+    /// Go back to the network in the program.
+    OpenDemoModel,
+    /// Open a sample case, by its place in the menu.
+    OpenSample(usize),
+    /// Write the annotated grid as a PNG.
+    Export,
+    /// Leave.
+    Quit,
+    /// Show or hide all overlays.
+    ToggleOverlay,
+    /// Show the whole X-ray.
+    Fit,
+    /// Closer.
+    ZoomIn,
+    /// Farther.
+    ZoomOut,
+    /// Dark or light.
+    ToggleTheme,
+    /// Show so many panels.
+    Panels(usize),
+    /// Take away a panel.
+    RemovePanel(usize),
+    /// One method at every stage.
+    PresetDepth,
+    /// Every method at one layer.
+    PresetMethods,
+    /// The grid of the first start.
+    PresetDefault,
+    /// All panels at the same depth.
+    ToggleLinkedDepth,
+    /// The finding above in the list.
+    PreviousFinding,
+    /// The finding below in the list.
+    NextFinding,
+    /// Show what speaks for and against.
+    ShowSigned,
+    /// Defaults for every display setting.
+    ResetLook,
+    /// Stop what is being computed.
+    Cancel,
+    /// Compute again what was stopped.
+    Resume,
+    /// What the program is and is not.
+    About,
+    /// The list of keys.
+    Keys,
+    /// What the methods show.
+    Methods,
+}
+
+impl Command {
+    /// Commands that have a shortcut, in the order of the list of keys.
+    pub const WITH_SHORTCUT: [Self; 19] = [
+        Self::OpenImage,
+        Self::OpenModel,
+        Self::Export,
+        Self::Quit,
+        Self::ToggleOverlay,
+        Self::Fit,
+        Self::ZoomIn,
+        Self::ZoomOut,
+        Self::PreviousFinding,
+        Self::NextFinding,
+        Self::Panels(1),
+        Self::Panels(2),
+        Self::Panels(3),
+        Self::Panels(4),
+        Self::Panels(5),
+        Self::Panels(6),
+        Self::ToggleTheme,
+        Self::Keys,
+        Self::Cancel,
+    ];
+
+    /// What menus and buttons call it.
+    pub fn label(self) -> String {
+        words::command(self.word())
+    }
+
+    fn word(self) -> words::Word {
+        use words::Word;
+        match self {
+            Self::OpenImage => Word::OpenImage,
+            Self::OpenModel => Word::OpenModel,
+            Self::OpenDemoModel => Word::OpenDemoModel,
+            Self::OpenSample(_) => Word::OpenSample,
+            Self::Export => Word::Export,
+            Self::Quit => Word::Quit,
+            Self::ToggleOverlay => Word::ToggleOverlay,
+            Self::Fit => Word::Fit,
+            Self::ZoomIn => Word::ZoomIn,
+            Self::ZoomOut => Word::ZoomOut,
+            Self::ToggleTheme => Word::ToggleTheme,
+            Self::Panels(count) => Word::Panels(count),
+            Self::RemovePanel(_) => Word::RemovePanel,
+            Self::PresetDepth => Word::PresetDepth,
+            Self::PresetMethods => Word::PresetMethods,
+            Self::PresetDefault => Word::PresetDefault,
+            Self::ToggleLinkedDepth => Word::ToggleLinkedDepth,
+            Self::PreviousFinding => Word::PreviousFinding,
+            Self::NextFinding => Word::NextFinding,
+            Self::ShowSigned => Word::ShowSigned,
+            Self::ResetLook => Word::ResetLook,
+            Self::Cancel => Word::Cancel,
+            Self::Resume => Word::Resume,
+            Self::About => Word::About,
+            Self::Keys => Word::Keys,
+            Self::Methods => Word::Methods,
+        }
+    }
+
+    /// Its keys.
+    pub fn shortcut(self) -> Option<KeyboardShortcut> {
+        let plain = |key| Some(KeyboardShortcut::new(Modifiers::NONE, key));
+        let command = |key| Some(KeyboardShortcut::new(Modifiers::COMMAND, key));
+        match self {
+            Self::OpenImage => command(Key::O),
+            Self::OpenModel => Some(KeyboardShortcut::new(Modifiers::COMMAND | Modifiers::SHIFT, Key::O)),
+            Self::Export => command(Key::E),
+            Self::Quit => command(Key::Q),
+            Self::ToggleOverlay => plain(Key::H),
+            Self::Fit => plain(Key::F),
+            Self::ZoomIn => plain(Key::Plus),
+            Self::ZoomOut => plain(Key::Minus),
+            Self::PreviousFinding => plain(Key::OpenBracket),
+            Self::NextFinding => plain(Key::CloseBracket),
+            Self::Panels(1) => plain(Key::Num1),
+            Self::Panels(2) => plain(Key::Num2),
+            Self::Panels(3) => plain(Key::Num3),
+            Self::Panels(4) => plain(Key::Num4),
+            Self::Panels(5) => plain(Key::Num5),
+            Self::Panels(6) => plain(Key::Num6),
+            Self::ToggleTheme => command(Key::T),
+            Self::Keys => plain(Key::F1),
+            Self::Cancel => plain(Key::Escape),
+            _ => None,
+        }
+    }
+
+    /// Whether it must not fire while somebody types.
+    pub fn is_plain_key(self) -> bool {
+        self.shortcut()
+            .is_some_and(|s| s.modifiers.is_none() && !matches!(s.logical_key, Key::F1))
+    }
+}

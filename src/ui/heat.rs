@@ -1,0 +1,118 @@
+//! One panel's heat: from the raw map to a texture, each step redone only when what it reads changed.
+
+use std::sync::Arc;
+
+use egui::{ColorImage, Context, TextureHandle, TextureId, TextureOptions};
+
+use super::state::Look;
+use crate::explain::RawMap;
+use crate::plan::{Sign, View};
+use crate::post::{Field, ScaleRange, blur, upsample};
+use crate::render::heat_rgba;
+
+/// What the enlarged field was made from.
+#[derive(Clone, Copy, PartialEq)]
+struct FieldKey {
+    sign: Sign,
+    denoise: f32,
+}
+
+/// What the texture was made from.
+#[derive(Clone, Copy, PartialEq)]
+struct ColourKey {
+    range: ScaleRange,
+    sign: Sign,
+    view: View,
+    cut: f32,
+}
+
+/// The caches of a panel.
+#[derive(Default)]
+pub(crate) struct Heat {
+    /// Held, so that its address names it.
+    map: Option<Arc<RawMap>>,
+    enlarged: Option<(FieldKey, Field)>,
+    blurred: Option<(f32, Field)>,
+    coloured: Option<ColourKey>,
+    texture: Option<TextureHandle>,
+}
+
+impl Heat {
+    /// Brings the field up to date with a map and settings. `target` is what notices call the class.
+    pub(crate) fn update(&mut self, map: &Arc<RawMap>, look: &Look, target: &str) {
+        if !self.map.as_ref().is_some_and(|m| Arc::ptr_eq(m, map)) {
+            self.forget();
+            self.map = Some(Arc::clone(map));
+        }
+        let key = FieldKey {
+            sign: look.post.sign,
+            denoise: look.post.denoise,
+        };
+        if self.enlarged.as_ref().is_none_or(|(k, _)| *k != key) {
+            let field = upsample(map, key.sign, key.denoise, target);
+            self.enlarged = Some((key, field));
+            self.blurred = None;
+        }
+        let sigma = look.post.blur_px;
+        if let Some((_, enlarged)) = &self.enlarged
+            && self.blurred.as_ref().is_none_or(|(s, _)| *s != sigma)
+        {
+            self.blurred = Some((sigma, blur(enlarged, sigma)));
+            self.coloured = None;
+        }
+    }
+
+    /// Drops everything: what a waiting panel must not show.
+    pub(crate) fn forget(&mut self) {
+        let texture = self.texture.take();
+        *self = Self { texture, ..Self::default() };
+    }
+
+    /// The processed field, once there is one.
+    pub(crate) fn field(&self) -> Option<&Field> {
+        self.blurred.as_ref().map(|(_, field)| field)
+    }
+
+    /// The raw map, once there is one.
+    pub(crate) fn map(&self) -> Option<&Arc<RawMap>> {
+        self.map.as_ref()
+    }
+
+    /// The coloured field as a texture of the field's size; `None` where nothing is to be drawn.
+    pub(crate) fn texture(&mut self, ctx: &Context, range: ScaleRange, look: &Look) -> Option<TextureId> {
+        let (_, field) = self.blurred.as_ref()?;
+        if field.empty || range.is_flat() {
+            return None;
+        }
+        let key = ColourKey {
+            range,
+            sign: look.post.sign,
+            view: look.view,
+            cut: look.post.cut,
+        };
+        if self.coloured != Some(key) {
+            let size = [field.width, field.height];
+            let rgba = heat_rgba(field, range, key.sign, &key.view, key.cut);
+            let image = ColorImage::from_rgba_unmultiplied(size, &rgba);
+            match &mut self.texture {
+                // The same memory again where the size allows: much cheaper than a new texture.
+                Some(texture) if texture.size() == size => {
+                    texture.set_partial([0, 0], image, TextureOptions::LINEAR);
+                }
+                slot => *slot = Some(ctx.load_texture("heat", image, TextureOptions::LINEAR)),
+            }
+            self.coloured = Some(key);
+        }
+        self.texture.as_ref().map(TextureHandle::id)
+    }
+
+    /// The field's value at a point of the source image, in the raw map's units.
+    pub(crate) fn value_at(&self, source: [f64; 2]) -> Option<f32> {
+        let field = self.field()?;
+        let [x, y] = field.field_from_source().apply(source);
+        if x < 0.0 || y < 0.0 || x >= field.width as f64 || y >= field.height as f64 {
+            return None;
+        }
+        field.values.get(y as usize * field.width + x as usize).copied()
+    }
+}

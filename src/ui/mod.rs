@@ -1,0 +1,25 @@
+//! The window. It asks the session for maps and draws them; it computes no network.
+//!
+//! * [`App`]: what is open and on screen; one frame
+//! * [`command`]: every action, once
+//! * [`state`]: panels, layers and display settings as plain data
+//! * [`viewport`]: zoom and pan, shared by all panels
+//! * `panels`: the regions of the window; `widgets`: controls; `theme`: every colour and distance
+
+mod actions;
+mod app;
+mod base;
+pub mod command;
+mod heat;
+mod panels;
+mod picker;
+mod run;
+mod screenshot;
+pub mod state;
+mod theme;
+pub mod viewport;
+mod widgets;
+
+pub use app::{App, Message};
+pub use picker::{Answer, Ask, FilePicker, NativePicker};
+pub use run::{Options, run};

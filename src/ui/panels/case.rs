@@ -1,0 +1,158 @@
+//! The left side: which X-ray, which network, which finding, how sure.
+
+use egui::{Align, Frame, Key, Label, Layout, Panel, RichText, ScrollArea, TextEdit, Ui};
+
+use super::{findings, top};
+use crate::model::facts::Provenance;
+use crate::text::window as words;
+use crate::ui::App;
+use crate::ui::command::Command;
+use crate::ui::theme::{self, space};
+use crate::ui::widgets::{figures, rule_ui, section_ui};
+
+pub(in crate::ui) fn case_ui(app: &mut App, ui: &mut Ui) {
+    let plain = Frame::NONE;
+    Panel::bottom("sources")
+        .frame(plain)
+        .resizable(false)
+        .show_separator_line(false)
+        .show(ui, |ui| sources_ui(app, ui));
+    egui::CentralPanel::no_frame().show(ui, |ui| {
+        // The finding comes first: it is what a reader looks for.
+        explained_ui(app, ui);
+        ui.add_space(space::M);
+        rule_ui(ui);
+        ui.add_space(space::S);
+        findings::findings_ui(app, ui);
+    });
+}
+
+fn explained_ui(app: &App, ui: &mut Ui) {
+    let p = theme::palette(ui);
+    section_ui(ui, words::EXPLAINED);
+    let Some(finding) = app.finding() else {
+        let words = if app.session.is_settled() { words::NO_FINDINGS } else { words::FINDINGS_WAIT };
+        ui.label(RichText::new(words).color(p.muted));
+        return;
+    };
+    let called = app.is_called().unwrap_or(false);
+    ui.spacing_mut().item_spacing.y = 2.0;
+    ui.horizontal(|ui| {
+        let room = ui.available_width() - 92.0;
+        ui.allocate_ui_with_layout(egui::vec2(room, 38.0), Layout::left_to_right(Align::Center), |ui| {
+            ui.add(
+                Label::new(RichText::new(&finding.label).font(theme::semibold(theme::size::TITLE)))
+                    .truncate(),
+            );
+        });
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let colour = if called { p.text } else { p.muted };
+            let font = theme::semibold(theme::size::DISPLAY);
+            let number = figures(ui, &words::probability(finding.probability), &font, colour);
+            ui.label(number);
+        });
+    });
+    let calibrated = app
+        .session
+        .model()
+        .is_some_and(|model| model.facts.temperature.is_some());
+    let verdict = words::verdict(called, app.threshold());
+    ui.label(RichText::new(verdict).color(if called { p.text } else { p.caution }));
+    ui.label(
+        RichText::new(words::logit_line(finding.logit, calibrated))
+            .small()
+            .color(p.muted),
+    );
+}
+
+fn sources_ui(app: &mut App, ui: &mut Ui) {
+    rule_ui(ui);
+    ui.add_space(space::S);
+    section_ui(ui, words::CASE);
+    name_ui(
+        ui,
+        app.session.picture().map(|picture| (picture.name.clone(), words::image_size(picture.size()))),
+        words::NO_IMAGE,
+    );
+    ui.horizontal(|ui| {
+        if ui.button(Command::OpenImage.label()).clicked() {
+            app.send(Command::OpenImage);
+        }
+        ui.menu_button(words::SAMPLES, |ui| top::samples_menu(app, ui));
+    });
+    ui.add_space(space::M);
+    section_ui(ui, words::NETWORK);
+    let network = app.session.model().map(|model| {
+        let line = words::network_line(&model.facts.arch.value, model.classes(), model.input_shape());
+        (model.name.clone(), line)
+    });
+    name_ui(ui, network, words::NO_MODEL);
+    if ui.button(Command::OpenModel.label()).clicked() {
+        app.send(Command::OpenModel);
+    }
+    ui.add_space(space::XS);
+    path_box_ui(app, ui);
+    notices_ui(app, ui);
+}
+
+fn name_ui(ui: &mut Ui, named: Option<(String, String)>, otherwise: &str) {
+    let p = theme::palette(ui);
+    ui.spacing_mut().item_spacing.y = 2.0;
+    match named {
+        Some((name, line)) => {
+            ui.add(Label::new(RichText::new(&name).font(theme::medium(theme::size::BODY))).truncate())
+                .on_hover_text(name);
+            ui.add(Label::new(RichText::new(line).small().color(p.muted)).truncate());
+        }
+        None => {
+            ui.label(RichText::new(otherwise).color(p.muted));
+        }
+    }
+    ui.add_space(space::XS);
+}
+
+fn path_box_ui(app: &mut App, ui: &mut Ui) {
+    let edit = ui.name_inputs(words::PATH_BOX, |ui| {
+        ui.add(
+            TextEdit::singleline(&mut app.path_box)
+                .hint_text(words::PATH_HINT)
+                .desired_width(f32::INFINITY),
+        )
+    });
+    if edit.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter)) {
+        app.open_path_box();
+    }
+}
+
+/// What was guessed or looks odd: quiet, but there.
+fn notices_ui(app: &App, ui: &mut Ui) {
+    let notices: Vec<&str> = app.session.notices().collect();
+    let card = app.session.model().and_then(|model| model.facts.card.clone());
+    if notices.is_empty() && card.is_none() {
+        return;
+    }
+    let p = theme::palette(ui);
+    let guessed = app
+        .session
+        .model()
+        .is_some_and(|model| model.facts.labels.from == Provenance::Guessed);
+    let colour = if guessed { p.caution } else { p.muted };
+    ui.add_space(space::XS);
+    let title = format!("{} ({})", words::GUESSED, notices.len() + usize::from(card.is_some()));
+    let button = ui.add(egui::Button::new(RichText::new(title).small().color(colour)).frame(false));
+    egui::Popup::menu(&button)
+        .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
+        .show(|ui| {
+            ui.set_max_width(360.0);
+            ScrollArea::vertical().max_height(360.0).show(ui, |ui| {
+                for notice in notices {
+                    ui.label(RichText::new(notice).color(p.text));
+                    ui.add_space(space::XS);
+                }
+                if let Some(card) = card {
+                    section_ui(ui, words::MODEL_CARD);
+                    ui.label(card);
+                }
+            });
+        });
+}

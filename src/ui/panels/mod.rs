@@ -1,0 +1,42 @@
+//! The regions of the window.
+
+mod bottom;
+mod case;
+mod cell;
+mod display;
+mod findings;
+mod grid;
+mod sheets;
+mod top;
+
+pub(super) use bottom::bottom_ui;
+pub(super) use case::case_ui;
+pub(super) use display::display_ui;
+pub(super) use grid::{drop_hint_ui, grid_ui};
+pub(super) use sheets::sheets_ui;
+pub(super) use top::top_ui;
+
+use egui::{Frame, Margin, Ui};
+
+use super::theme;
+
+/// Around bars at the top and the bottom.
+pub(super) fn bar_frame(ui: &Ui) -> Frame {
+    Frame::new()
+        .fill(theme::palette(ui).panel)
+        .inner_margin(Margin::symmetric(16, 7))
+}
+
+/// Around the panels at the sides.
+pub(super) fn side_frame(ui: &Ui) -> Frame {
+    Frame::new()
+        .fill(theme::palette(ui).panel)
+        .inner_margin(Margin { left: 16, right: 16, top: 16, bottom: 12 })
+}
+
+/// Around the grid.
+pub(super) fn grid_frame(ui: &Ui) -> Frame {
+    Frame::new()
+        .fill(theme::palette(ui).ground)
+        .inner_margin(Margin::same(10))
+}

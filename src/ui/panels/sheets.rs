@@ -1,0 +1,108 @@
+//! Sheets over the window: about, keys, methods, and a path where there is no file dialog.
+
+use egui::{Context, Grid, Id, Key, Modal, RichText, ScrollArea, TextEdit, Ui};
+
+use crate::explain::catalogue::{METHODS, Method};
+use crate::text::{APP, RESEARCH_ONLY, window as words};
+use crate::ui::App;
+use crate::ui::app::Sheet;
+use crate::ui::command::Command;
+use crate::ui::theme::{self, space};
+use crate::ui::widgets::section_ui;
+
+pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
+    let Some(mut sheet) = app.sheet.take() else {
+        return;
+    };
+    let mut save = None;
+    let modal = Modal::new(Id::unique("sheet")).show(ctx, |ui| {
+        ui.set_max_width(560.0);
+        match &mut sheet {
+            Sheet::About => about_ui(ui),
+            Sheet::Keys => keys_ui(ui),
+            Sheet::Methods => methods_ui(ui),
+            Sheet::SavePath(path) => {
+                if save_path_ui(ui, path) {
+                    save = Some(path.clone());
+                }
+            }
+        }
+        ui.add_space(space::M);
+        ui.button(words::CLOSE).clicked()
+    });
+    if let Some(path) = save {
+        app.start_export(path.into());
+    } else if !modal.inner && !modal.should_close() {
+        app.sheet = Some(sheet);
+    }
+}
+
+fn title_ui(ui: &mut Ui, title: &str) {
+    ui.label(RichText::new(title).font(theme::semibold(theme::size::TITLE)));
+    ui.add_space(space::S);
+}
+
+fn about_ui(ui: &mut Ui) {
+    title_ui(ui, &format!("{APP} {}", env!("CARGO_PKG_VERSION")));
+    let caution = theme::palette(ui).caution;
+    ui.label(RichText::new(RESEARCH_ONLY).font(theme::medium(theme::size::BODY)).color(caution));
+    for paragraph in words::ABOUT {
+        ui.label(paragraph);
+    }
+}
+
+fn keys_ui(ui: &mut Ui) {
+    title_ui(ui, &Command::Keys.label());
+    Grid::new("keys").num_columns(2).spacing([28.0, 6.0]).show(ui, |ui| {
+        for (gesture, effect) in words::MOUSE {
+            ui.label(RichText::new(gesture).font(theme::medium(theme::size::BODY)));
+            ui.label(effect);
+            ui.end_row();
+        }
+        for command in Command::WITH_SHORTCUT {
+            if let Some(shortcut) = command.shortcut() {
+                let keys = ui.ctx().format_shortcut(&shortcut);
+                ui.label(RichText::new(keys).font(theme::medium(theme::size::BODY)));
+                ui.label(command.label());
+                ui.end_row();
+            }
+        }
+    });
+}
+
+fn methods_ui(ui: &mut Ui) {
+    title_ui(ui, &Command::Methods.label());
+    ScrollArea::vertical().max_height(460.0).show(ui, |ui| {
+        for method in METHODS {
+            method_card_ui(ui, method);
+            ui.add_space(space::L);
+        }
+    });
+}
+
+/// What a method shows, where it misleads, and where it comes from.
+pub(super) fn method_card_ui(ui: &mut Ui, method: &Method) {
+    let muted = theme::palette(ui).muted;
+    ui.spacing_mut().item_spacing.y = 3.0;
+    ui.label(RichText::new(method.label).font(theme::semibold(theme::size::HEADING)));
+    ui.label(RichText::new(method.family).small().color(muted));
+    ui.add_space(space::XS);
+    for (head, text) in [
+        (words::SHOWS, method.shows),
+        (words::WEAKNESS, method.weakness),
+        (words::SOURCE, method.citation.text),
+    ] {
+        section_ui(ui, head);
+        ui.label(text);
+    }
+}
+
+/// Whether the path is to be written to.
+fn save_path_ui(ui: &mut Ui, path: &mut String) -> bool {
+    title_ui(ui, words::EXPORT_TITLE);
+    let edit = ui.name_inputs(words::EXPORT_PATH, |ui| {
+        ui.add(TextEdit::singleline(path).desired_width(520.0))
+    });
+    let entered = edit.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+    ui.button(words::SAVE).clicked() || entered
+}

@@ -1,0 +1,113 @@
+//! Menus, and how the grid is laid out.
+
+use egui::{Align, Button, Color32, Layout, MenuBar, RichText, Ui};
+
+use crate::session::samples;
+use crate::text::{APP, window as words};
+use crate::ui::App;
+use crate::ui::command::Command;
+use crate::ui::state::MAX_PANELS;
+use crate::ui::theme;
+
+pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
+    MenuBar::new().ui(ui, |ui| {
+        ui.label(RichText::new(APP).font(theme::semibold(15.0)));
+        ui.add_space(theme::space::M);
+        ui.menu_button(words::FILE, |ui| file_menu(app, ui));
+        ui.menu_button(words::VIEW, |ui| {
+            for command in [
+                Command::ToggleOverlay,
+                Command::Fit,
+                Command::ZoomIn,
+                Command::ZoomOut,
+                Command::PreviousFinding,
+                Command::NextFinding,
+                Command::ToggleTheme,
+            ] {
+                item(app, ui, command);
+            }
+        });
+        ui.menu_button(words::PANELS, |ui| {
+            for command in [
+                Command::PresetDefault,
+                Command::PresetMethods,
+                Command::PresetDepth,
+                Command::ToggleLinkedDepth,
+            ] {
+                item(app, ui, command);
+            }
+            ui.separator();
+            for count in 1..=MAX_PANELS {
+                item(app, ui, Command::Panels(count));
+            }
+        });
+        ui.menu_button(words::HELP, |ui| {
+            for command in [Command::Methods, Command::Keys, Command::About] {
+                item(app, ui, command);
+            }
+        });
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let can_export = app.exhibit().is_some() && app.export.is_none();
+            let fill = theme::palette(ui).raised;
+            if button(ui, Command::Export, can_export, Some(fill)) {
+                app.send(Command::Export);
+            }
+            ui.add_space(theme::space::S);
+            for command in [Command::PresetDepth, Command::PresetMethods, Command::PresetDefault] {
+                if button(ui, command, !app.stops.list.is_empty(), None) {
+                    app.send(command);
+                }
+            }
+        });
+    });
+}
+
+fn file_menu(app: &mut App, ui: &mut Ui) {
+    item(app, ui, Command::OpenImage);
+    ui.menu_button(words::SAMPLES, |ui| samples_menu(app, ui));
+    ui.separator();
+    item(app, ui, Command::OpenModel);
+    item(app, ui, Command::OpenDemoModel);
+    ui.separator();
+    item(app, ui, Command::Export);
+    item(app, ui, Command::Quit);
+}
+
+/// One entry a sample case; what is in it says the tooltip.
+pub(super) fn samples_menu(app: &mut App, ui: &mut Ui) {
+    for (place, sample) in samples::SAMPLES.iter().enumerate() {
+        let entry = ui.button(&sample.title).on_hover_text(&sample.description);
+        if entry.clicked() {
+            app.send(Command::OpenSample(place));
+        }
+    }
+}
+
+fn item(app: &mut App, ui: &mut Ui, command: Command) {
+    let on = match command {
+        Command::ToggleOverlay => app.overlay,
+        Command::ToggleLinkedDepth => app.grid.linked_depth,
+        Command::Panels(count) => app.grid.panels.len() == count,
+        _ => false,
+    };
+    let mut entry = Button::selectable(on, command.label());
+    if let Some(shortcut) = command.shortcut() {
+        entry = entry.shortcut_text(ui.ctx().format_shortcut(&shortcut));
+    }
+    if ui.add(entry).clicked() {
+        app.send(command);
+    }
+}
+
+fn button(ui: &mut Ui, command: Command, enabled: bool, fill: Option<Color32>) -> bool {
+    let mut button = Button::new(command.label());
+    if let Some(fill) = fill {
+        button = button.fill(fill);
+    }
+    let response = ui.add_enabled(enabled, button);
+    let response = match command.shortcut() {
+        Some(shortcut) => response.on_hover_text(ui.ctx().format_shortcut(&shortcut)),
+        None => response,
+    };
+    response.clicked()
+}

@@ -1,0 +1,295 @@
+//! What the window shows, as plain data: panels, their methods and layers, and how maps are shown.
+
+use crate::explain::catalogue::METHODS;
+use crate::model::Model;
+use crate::plan::{Post, View};
+
+/// Most panels of the grid.
+pub const MAX_PANELS: usize = 6;
+
+/// One stop of the depth slider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stop {
+    /// Name by which the map is asked for: the stage's where it is one, else the node's.
+    pub name: String,
+    /// Operation.
+    pub op: String,
+    /// `[rows, columns]` of the grid.
+    pub resolution: [usize; 2],
+    /// Receptive field in pixels of the model's input; `None` for the whole image.
+    pub receptive_field: Option<[usize; 2]>,
+    /// Whether a stage of the network ends here.
+    pub stage: bool,
+}
+
+/// Every layer that can be explained, from the input to the last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stops {
+    /// In order from the input.
+    pub list: Vec<Stop>,
+    /// The layer that is explained unless another is asked for.
+    pub last: usize,
+}
+
+impl Stops {
+    /// Reads them off a network.
+    pub fn of(model: &Model) -> Self {
+        // A model that could not list its layers was refused when it was opened.
+        let layers = model.layers().unwrap_or_default();
+        let graph = &model.graph;
+        let node_name = |name: &str| graph.find(name).map(|id| graph.nodes[id].name.as_str());
+        let mut list = Vec::new();
+        let mut last = 0;
+        for layer in layers.iter().filter(|l| l.explainable && l.alias_of.is_none()) {
+            let Some(resolution) = layer.resolution else {
+                continue;
+            };
+            let stage = graph
+                .stages
+                .iter()
+                .find(|stage| node_name(stage) == Some(layer.name.as_str()));
+            let is_last = node_name(&graph.last) == Some(layer.name.as_str());
+            if is_last {
+                last = list.len();
+            }
+            let alias = stage.or(is_last.then_some(&graph.last));
+            list.push(Stop {
+                name: alias.unwrap_or(&layer.name).clone(),
+                op: layer.op.clone(),
+                resolution,
+                receptive_field: layer.receptive_field,
+                stage: alias.is_some(),
+            });
+        }
+        if last == 0 {
+            last = list.len().saturating_sub(1);
+        }
+        Self { list, last }
+    }
+
+    /// Stops where a stage ends, in order.
+    pub fn stages(&self) -> Vec<usize> {
+        (0..self.list.len()).filter(|&i| self.list[i].stage).collect()
+    }
+
+    /// The stage before the last layer; the last layer where there is none.
+    pub fn one_stage_earlier(&self) -> usize {
+        self.stages()
+            .into_iter()
+            .rfind(|&stop| stop < self.last)
+            .unwrap_or(self.last)
+    }
+
+    /// The next stage end after (`forward`) or before `stop`.
+    pub fn next_stage(&self, stop: usize, forward: bool) -> usize {
+        let stages = self.stages();
+        let next = if forward {
+            stages.into_iter().find(|&s| s > stop)
+        } else {
+            stages.into_iter().rfind(|&s| s < stop)
+        };
+        next.unwrap_or(if forward { self.list.len().saturating_sub(1) } else { 0 })
+    }
+}
+
+/// How maps are processed and shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Look {
+    /// From the raw map to a presentable one.
+    pub post: Post,
+    /// Colours and opacity.
+    pub view: View,
+}
+
+/// One cell of the grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panel {
+    /// Catalogue id.
+    pub method: &'static str,
+    /// Index into [`Stops::list`].
+    pub stop: usize,
+    /// Settings of its own; `None` follows the grid's.
+    pub own: Option<Look>,
+}
+
+/// What the display controls act on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Every panel.
+    #[default]
+    All,
+    /// The selected panel.
+    Selected,
+}
+
+/// The grid of panels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    /// Panels, row by row.
+    pub panels: Vec<Panel>,
+    /// Settings of panels that have none of their own.
+    pub look: Look,
+    /// Index of the selected panel.
+    pub selected: usize,
+    /// What the display controls act on.
+    pub scope: Scope,
+    /// Whether all panels move through the network together.
+    pub linked_depth: bool,
+}
+
+impl Default for Grid {
+    fn default() -> Self {
+        Self {
+            panels: ["grad-cam", "hires-cam", "layer-cam", "grad-cam++"]
+                .into_iter()
+                .map(|method| Panel { method, stop: 0, own: None })
+                .collect(),
+            look: Look::default(),
+            selected: 0,
+            scope: Scope::All,
+            linked_depth: false,
+        }
+    }
+}
+
+impl Grid {
+    /// Puts every panel at the layer where its method is usually looked at.
+    pub fn at_usual_layers(&mut self, stops: &Stops) {
+        for panel in &mut self.panels {
+            panel.stop = match panel.method {
+                // Made for layers before the last one.
+                "layer-cam" => stops.one_stage_earlier(),
+                _ => stops.last,
+            };
+        }
+    }
+
+    /// Carries panels over to another network: the same layer where there is one of that name, else
+    /// the same depth.
+    pub fn carry_over(&mut self, old: &Stops, new: &Stops) {
+        if old.list.is_empty() {
+            self.at_usual_layers(new);
+            return;
+        }
+        for panel in &mut self.panels {
+            let name = old.list.get(panel.stop).map(|stop| stop.name.as_str());
+            let same = new.list.iter().position(|stop| Some(stop.name.as_str()) == name);
+            panel.stop = if panel.stop == old.last {
+                new.last
+            } else if let Some(same) = same {
+                same
+            } else {
+                let depth = panel.stop as f64 / old.list.len().max(1) as f64;
+                ((depth * new.list.len() as f64) as usize).min(new.list.len().saturating_sub(1))
+            };
+        }
+    }
+
+    /// The settings that hold for a panel.
+    pub fn look_of(&self, panel: usize) -> Look {
+        self.panels.get(panel).and_then(|p| p.own).unwrap_or(self.look)
+    }
+
+    /// The settings that the display controls show.
+    pub fn edited(&self) -> Look {
+        match self.scope {
+            Scope::All => self.look,
+            Scope::Selected => self.look_of(self.selected),
+        }
+    }
+
+    /// Takes settings from the display controls.
+    pub fn edit(&mut self, look: Look) {
+        match self.scope {
+            Scope::All => self.look = look,
+            Scope::Selected => {
+                if let Some(panel) = self.panels.get_mut(self.selected) {
+                    panel.own = Some(look);
+                }
+            }
+        }
+    }
+
+    /// Moves a panel through the network, and the others with it where they are linked.
+    pub fn move_to(&mut self, panel: usize, stop: usize) {
+        let linked = self.linked_depth;
+        for (i, p) in self.panels.iter_mut().enumerate() {
+            if linked || i == panel {
+                p.stop = stop;
+            }
+        }
+    }
+
+    /// Shows `count` panels; new ones take methods that are not on screen yet.
+    pub fn set_count(&mut self, count: usize, stops: &Stops) {
+        let count = count.clamp(1, MAX_PANELS);
+        self.panels.truncate(count);
+        while self.panels.len() < count {
+            let unused = METHODS
+                .iter()
+                .map(|m| m.id)
+                .find(|id| self.panels.iter().all(|p| p.method != *id));
+            let stop = self.panels.get(self.selected).map_or(stops.last, |p| p.stop);
+            self.panels.push(Panel {
+                method: unused.unwrap_or("grad-cam"),
+                stop,
+                own: None,
+            });
+        }
+        self.selected = self.selected.min(count - 1);
+    }
+
+    /// Takes a panel away; the last one stays.
+    pub fn remove(&mut self, panel: usize) {
+        if self.panels.len() > 1 && panel < self.panels.len() {
+            self.panels.remove(panel);
+            self.selected = self.selected.min(self.panels.len() - 1);
+        }
+    }
+
+    /// One method at the ends of the network's stages.
+    pub fn preset_depth(&mut self, stops: &Stops) {
+        let method = self.panels.get(self.selected).map_or("grad-cam", |p| p.method);
+        let mut stages = stops.stages();
+        if stages.len() > MAX_PANELS {
+            stages.drain(..stages.len() - MAX_PANELS);
+        }
+        if stages.is_empty() {
+            stages.push(stops.last);
+        }
+        self.panels = stages
+            .into_iter()
+            .map(|stop| Panel { method, stop, own: None })
+            .collect();
+        self.selected = 0;
+        self.linked_depth = false;
+    }
+
+    /// Six methods at the layer of the selected panel.
+    pub fn preset_methods(&mut self, stops: &Stops) {
+        let stop = self.panels.get(self.selected).map_or(stops.last, |p| p.stop);
+        self.panels = METHODS
+            .iter()
+            .take(MAX_PANELS)
+            .map(|m| Panel { method: m.id, stop, own: None })
+            .collect();
+        self.selected = 0;
+    }
+
+    /// Columns of the grid on a surface of this shape, so that pictures of `aspect` (width by
+    /// height) come out largest.
+    pub fn columns(&self, width: f32, height: f32, aspect: f32, extra_height: f32) -> usize {
+        let count = self.panels.len();
+        let worth = |columns: usize| {
+            let rows = count.div_ceil(columns);
+            let cell_w = width / columns as f32;
+            let cell_h = (height / rows as f32 - extra_height).max(1.0);
+            // Holes in the grid look like something is missing.
+            let filled = count as f32 / (rows * columns) as f32;
+            cell_w.min(cell_h * aspect) * filled.sqrt()
+        };
+        (1..=count.max(1))
+            .max_by(|&a, &b| worth(a).total_cmp(&worth(b)))
+            .unwrap_or(1)
+    }
+}

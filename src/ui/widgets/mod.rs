@@ -1,0 +1,9 @@
+//! Controls that egui does not bring along.
+
+mod colour_scale;
+mod controls;
+mod depth;
+
+pub(crate) use colour_scale::colour_scale_ui;
+pub(crate) use controls::{Amount, amount_ui, figures, rule_ui, section_ui, segmented_ui};
+pub(crate) use depth::depth_ui;

@@ -1,0 +1,128 @@
+//! What the tests share: the golden data and the recipe that makes its checkpoints.
+#![allow(dead_code)] // every test binary uses a part of it
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use candle_core::{Device, Tensor};
+
+/// A path below the reference data beside the checkout; `None`, said loudly, where it is absent.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    if root.is_dir() {
+        Some(root.join(path))
+    } else {
+        eprintln!("SKIPPED: this test needs ../shared/{path}, which is not here");
+        None
+    }
+}
+
+/// JSON of a file.
+pub fn json(path: &std::path::Path) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// FNV-1a, 64 bits.
+pub fn fnv1a64(text: &str) -> u64 {
+    text.bytes().fold(0xCBF2_9CE4_8422_2325, |h, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01B3)
+    })
+}
+
+/// Element `i` of the SplitMix64 stream, as the recipe's `t` in [-1, 1).
+fn unit(seed: u64, i: u64) -> f32 {
+    let mut z = seed.wrapping_add((i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^= z >> 31;
+    let k = (z >> 40) as i64 - (1 << 23);
+    k as f32 / (1 << 23) as f32
+}
+
+/// The recipe's values of one tensor (golden/README.md, section 1).
+pub fn recipe_tensor(name: &str, shape: &[usize], salt: u64, rules: &[(String, f64)]) -> Vec<f32> {
+    let count: usize = shape.iter().product();
+    let leaf = name.rsplit('.').next().unwrap();
+    let mul = rules
+        .iter()
+        .find(|(suffix, _)| name.ends_with(suffix.as_str()))
+        .map_or(1.0, |(_, mul)| *mul);
+    let seed = fnv1a64(name) ^ salt;
+    let value: Box<dyn Fn(f32) -> f32> = if leaf == "running_var" {
+        Box::new(|t| 1.0 + 0.5 * t)
+    } else if leaf == "running_mean" || leaf.ends_with("bias") {
+        Box::new(|t| 0.1 * t)
+    } else if leaf.ends_with("weight") && shape.len() >= 2 {
+        let fan_in: usize = shape[1..].iter().product();
+        let s = ((6.0 / fan_in as f64).sqrt() * mul) as f32;
+        Box::new(move |t| s * t)
+    } else if leaf.ends_with("weight") || leaf == "layer_scale" || leaf == "gamma" {
+        let mul = mul as f32;
+        Box::new(move |t| (1.0 + 0.25 * t) * mul)
+    } else {
+        Box::new(|t| 0.02 * t)
+    };
+    (0..count as u64).map(|i| value(unit(seed, i))).collect()
+}
+
+/// All tensors of a recipe checkpoint of the golden set.
+pub fn recipe_tensors(arch: &str, salt: u64) -> Option<BTreeMap<String, Tensor>> {
+    let manifest = json(&shared(&format!("golden/manifest/{arch}.json"))?);
+    let rules: Vec<(String, f64)> = serde_json::from_value(manifest["rules"].clone()).unwrap();
+    let list: Vec<(String, String, Vec<usize>)> =
+        serde_json::from_value(manifest["tensors"].clone()).unwrap();
+    Some(
+        list.into_iter()
+            .filter(|(_, dtype, _)| dtype == "F32")
+            .map(|(name, _, shape)| {
+                let values = recipe_tensor(&name, &shape, salt, &rules);
+                let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+                (name, tensor)
+            })
+            .collect(),
+    )
+}
+
+/// Largest difference, relative to the largest reference value.
+pub fn relative_error(found: &[f32], reference: &[f32]) -> f32 {
+    assert_eq!(found.len(), reference.len());
+    let scale = reference.iter().fold(1e-30f32, |m, v| m.max(v.abs()));
+    found
+        .iter()
+        .zip(reference)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max)
+        / scale
+}
+
+/// Pearson's correlation.
+pub fn pearson(a: &[f32], b: &[f32]) -> f64 {
+    let n = a.len() as f64;
+    let mean = |v: &[f32]| v.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
+    let (ma, mb) = (mean(a), mean(b));
+    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
+    for (x, y) in a.iter().zip(b) {
+        let (x, y) = (f64::from(*x) - ma, f64::from(*y) - mb);
+        ab += x * y;
+        aa += x * x;
+        bb += y * y;
+    }
+    ab / (aa * bb).sqrt()
+}
+
+/// A command line on the built binary.
+pub fn camlens(args: &[&str]) -> std::process::Output {
+    std::process::Command::new(env!("CARGO_BIN_EXE_camlens"))
+        .args(args)
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .output()
+        .unwrap()
+}
+
+/// Writes tensors as a safetensors file.
+pub fn save(tensors: &BTreeMap<String, Tensor>, path: &std::path::Path) {
+    let map: std::collections::HashMap<String, Tensor> =
+        tensors.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    candle_core::safetensors::save(&map, path).unwrap();
+}

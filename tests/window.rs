@@ -1,0 +1,613 @@
+//! The window, used as a person uses it: by the names that a screen reader reads out, with a real
+//! mouse and keyboard, on the real application. Only the file dialogs are answered by the test.
+#![cfg(feature = "gui")]
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use camlens::plan::{DeviceChoice, ImageSource, ModelSource, Sign};
+use camlens::session::MapState;
+use camlens::ui::command::Command;
+use camlens::ui::{Answer, App, Ask, FilePicker, Message, Options};
+use egui::accesskit::Role;
+use egui::{Context, Event, Key, Modifiers, MouseWheelUnit, Pos2, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
+
+/// Long enough for a loaded machine with a debug build.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+// ---- tools -------------------------------------------------------------------------------------
+
+/// Answers dialogs at once, and remembers what was asked.
+#[derive(Clone, Default)]
+struct FakePicker {
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    asked: Arc<Mutex<Vec<Ask>>>,
+    pending: Option<Ask>,
+}
+
+impl FakePicker {
+    fn answering(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self {
+            answers: Arc::new(Mutex::new(answers.into_iter().collect())),
+            ..Self::default()
+        }
+    }
+}
+
+impl FilePicker for FakePicker {
+    fn ask(&mut self, _ctx: &Context, ask: Ask) {
+        self.asked.lock().unwrap().push(ask.clone());
+        self.pending = Some(ask);
+    }
+
+    fn poll(&mut self) -> Option<(Ask, Answer)> {
+        let ask = self.pending.take()?;
+        let answer = self.answers.lock().unwrap().pop_front();
+        Some((ask, answer.unwrap_or(Answer::Dismissed)))
+    }
+}
+
+/// A file dropped on the window.
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|e| e.to_string())
+    }
+}
+
+fn asset(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn sample() -> PathBuf {
+    asset("assets/samples/man-right-lower.png")
+}
+
+/// The window with the demo network, a sample and maps in every panel.
+fn window_with(picker: FakePicker) -> Harness<'static, App> {
+    let options = Options {
+        model: ModelSource::Demo,
+        image: Some(ImageSource::Path(sample())),
+        device: DeviceChoice::Cpu,
+        ..Options::default()
+    };
+    let mut h = Harness::builder()
+        .with_size([1000.0, 640.0])
+        .with_max_steps(60)
+        .build_eframe(move |cc| App::new(&cc.egui_ctx, &options, Box::new(picker)).unwrap());
+    until(&mut h, "the first maps", App::is_complete);
+    h
+}
+
+fn window() -> Harness<'static, App> {
+    window_with(FakePicker::default())
+}
+
+/// Lets frames pass until something holds.
+fn until(h: &mut Harness<'_, App>, what: &str, holds: impl Fn(&App) -> bool) {
+    let start = Instant::now();
+    loop {
+        h.step();
+        if holds(h.state()) {
+            return;
+        }
+        assert!(
+            start.elapsed() < PATIENCE,
+            "{what} did not come; messages: {:?}",
+            h.state().messages()
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn steps(h: &mut Harness<'_, App>, count: usize) {
+    for _ in 0..count {
+        h.step();
+    }
+}
+
+fn slider(h: &Harness<'_, App>, name: &str) -> egui::Rect {
+    h.get_by_role_and_label(Role::Slider, name).rect()
+}
+
+fn drag(h: &mut Harness<'_, App>, from: Pos2, to: Pos2) {
+    h.hover_at(from);
+    h.step();
+    h.drag_at(from);
+    h.step();
+    h.hover_at(from.lerp(to, 0.5));
+    h.step();
+    h.hover_at(to);
+    h.step();
+    h.drop_at(to);
+    steps(h, 2);
+}
+
+fn stop_name(app: &App, panel: usize) -> String {
+    app.stops().list[app.grid().panels[panel].stop].name.clone()
+}
+
+/// The layer of the map that a panel really shows.
+fn shown_layer(app: &App, panel: usize) -> Option<String> {
+    let exhibit = app.exhibit()?;
+    exhibit.panels[panel].map.as_ref().map(|map| map.layer.clone())
+}
+
+fn errors(app: &App) -> Vec<String> {
+    app.messages()
+        .iter()
+        .filter_map(|m| match m {
+            Message::Error(words) => Some(words.clone()),
+            Message::Done(_) => None,
+        })
+        .collect()
+}
+
+// ---- the first look ----------------------------------------------------------------------------
+
+#[test]
+fn opens_with_four_maps_and_says_what_it_is_for() {
+    let h = window();
+    let app = h.state();
+    assert_eq!(app.grid().panels.len(), 4);
+    let methods: Vec<&str> = app.grid().panels.iter().map(|p| p.method).collect();
+    assert_eq!(methods, ["grad-cam", "hires-cam", "layer-cam", "grad-cam++"]);
+    assert_eq!(app.grid().panels[0].stop, app.stops().last);
+    assert!(app.grid().panels[2].stop < app.stops().last);
+    assert!(errors(app).is_empty(), "{:?}", errors(app));
+    h.get_by_label(camlens::text::RESEARCH_ONLY);
+    // The explained finding, its probability and the verdict can be read.
+    let target = app.target().unwrap();
+    let finding = app.session().findings()[target].clone();
+    assert!(h.get_all_by_label(&finding.label).count() >= 1);
+    assert!(h.query_all_by_label_contains("this finding").count() >= 1);
+}
+
+#[test]
+fn every_panel_names_its_picture_for_screen_readers() {
+    let h = window();
+    for (panel, method) in ["Grad-CAM", "HiResCAM", "LayerCAM", "Grad-CAM++"].iter().enumerate() {
+        let layer = stop_name(h.state(), panel);
+        let name = camlens::text::window::picture_of_panel(panel + 1, method, &layer);
+        h.get_by_role_and_label(Role::Image, &name);
+    }
+}
+
+// ---- findings ----------------------------------------------------------------------------------
+
+#[test]
+fn choosing_another_finding_explains_that_one() {
+    let mut h = window();
+    let before = h.state().target().unwrap();
+    let findings = h.state().session().findings().to_vec();
+    assert!(findings.len() > 1, "the demo network has several outputs");
+    let other = findings.iter().find(|f| f.index != before).unwrap();
+    h.get_by_role_and_label(Role::Button, &other.label).click();
+    until(&mut h, "the other finding's maps", |app| {
+        app.target() == Some(other.index) && app.is_complete()
+    });
+    let exhibit = h.state().exhibit().unwrap();
+    for panel in exhibit.panels {
+        assert_eq!(panel.map.unwrap().target, Some(other.index));
+    }
+}
+
+// ---- depth -------------------------------------------------------------------------------------
+
+#[test]
+fn the_depth_slider_moves_by_dragging() {
+    let mut h = window();
+    let rail = slider(&h, "Layer, panel 1");
+    drag(&mut h, rail.right_center() - vec2(6.0, 0.0), rail.center());
+    let moved = h.state().grid().panels[0].stop;
+    assert!(moved < h.state().stops().last, "still at {moved}");
+    until(&mut h, "the map of the new layer", App::is_complete);
+    assert_eq!(shown_layer(h.state(), 0), Some(stop_name(h.state(), 0)));
+    // The other panels stayed.
+    assert_eq!(h.state().grid().panels[1].stop, h.state().stops().last);
+}
+
+#[test]
+fn the_depth_slider_moves_by_keyboard_through_the_whole_network() {
+    let mut h = window();
+    h.get_by_role_and_label(Role::Slider, "Layer, panel 1").focus();
+    steps(&mut h, 2);
+    let last = h.state().grid().panels[0].stop;
+    h.key_press(Key::ArrowLeft);
+    steps(&mut h, 2);
+    assert_eq!(h.state().grid().panels[0].stop, last - 1);
+    h.key_press(Key::PageDown);
+    steps(&mut h, 2);
+    let stop = h.state().grid().panels[0].stop;
+    assert!(h.state().stops().list[stop].stage, "page keys go stage by stage");
+    h.key_press(Key::Home);
+    steps(&mut h, 2);
+    assert_eq!(h.state().grid().panels[0].stop, 0);
+    assert_eq!(stop_name(h.state(), 0), "input");
+    until(&mut h, "the map at the input", App::is_complete);
+    assert_eq!(shown_layer(h.state(), 0).as_deref(), Some("input"));
+}
+
+#[test]
+fn layers_are_ready_ahead_so_that_the_slider_never_waits() {
+    let mut h = window();
+    until(&mut h, "the other layers", |app| !app.session().is_busy());
+    for stop in (0..=h.state().stops().last).rev() {
+        h.get_by_role_and_label(Role::Slider, "Layer, panel 1")
+            .set_value_accesskit(stop as f64);
+        // One frame takes the request, the next draws it.
+        steps(&mut h, 2);
+        assert_eq!(h.state().grid().panels[0].stop, stop);
+        assert!(h.state().is_complete(), "layer {stop} was not ready");
+        assert_eq!(shown_layer(h.state(), 0), Some(stop_name(h.state(), 0)));
+    }
+}
+
+// ---- methods and display -----------------------------------------------------------------------
+
+#[test]
+fn another_method_comes_from_the_menu() {
+    let mut h = window();
+    h.get_by_role_and_label(Role::ComboBox, "Method, panel 1").click();
+    steps(&mut h, 2);
+    h.get_by_role_and_label(Role::Button, "XGrad-CAM").click();
+    until(&mut h, "the other method's map", |app| {
+        app.grid().panels[0].method == "xgrad-cam" && app.is_complete()
+    });
+    let map = h.state().exhibit().unwrap().panels[0].map.clone().unwrap();
+    assert_eq!(map.method, "xgrad-cam");
+}
+
+#[test]
+fn blur_smooths_every_panel_in_the_same_frame() {
+    let mut h = window();
+    let roughness = |app: &App, panel: usize| -> f32 {
+        let field = app.field(panel).unwrap();
+        field.values.windows(2).map(|v| (v[1] - v[0]).abs()).sum::<f32>() / field.largest().max(1e-12)
+    };
+    let before: Vec<f32> = (0..4).map(|i| roughness(h.state(), i)).collect();
+    let rail = slider(&h, "Blur");
+    drag(&mut h, rail.left_center() + vec2(6.0, 0.0), rail.center());
+    assert!(h.state().grid().look.post.blur_px > 5.0);
+    for (panel, before) in before.into_iter().enumerate() {
+        let field = h.state().field(panel).unwrap();
+        if !field.empty {
+            assert!(roughness(h.state(), panel) < before, "panel {panel} is as rough as before");
+        }
+    }
+}
+
+#[test]
+fn sliders_move_by_keyboard_and_cut_is_shown() {
+    let mut h = window();
+    let before = h.state().grid().look.post.cut;
+    h.get_by_role_and_label(Role::Slider, "Cut").focus();
+    steps(&mut h, 2);
+    for _ in 0..5 {
+        h.key_press(Key::ArrowRight);
+        steps(&mut h, 1);
+    }
+    steps(&mut h, 2);
+    let after = h.state().grid().look.post.cut;
+    assert!((after - before - 0.05).abs() < 1e-3, "{before} -> {after}");
+}
+
+#[test]
+fn one_panel_can_have_settings_of_its_own() {
+    let mut h = window();
+    h.get_by_label("Panel 1 only").click();
+    steps(&mut h, 2);
+    h.get_by_label("Both").click();
+    steps(&mut h, 2);
+    let grid = h.state().grid().clone();
+    assert_eq!(grid.look_of(0).post.sign, Sign::Signed);
+    assert_eq!(grid.look_of(1).post.sign, Sign::Positive);
+    h.get_by_label("Own display").click();
+    steps(&mut h, 2);
+    assert_eq!(h.state().grid().look_of(0).post.sign, Sign::Positive);
+}
+
+#[test]
+fn an_empty_map_says_so_and_offers_both_signs() {
+    let mut h = window();
+    // Somewhere in the grid of methods and layers there is a map without the chosen sign: LayerCAM
+    // has no negative values by its definition.
+    h.get_by_label("Against").click();
+    steps(&mut h, 2);
+    let field = h.state().field(2).unwrap();
+    assert!(field.empty && field.notice.is_some());
+    let offers: Vec<_> = h.get_all_by_label("Show for and against").map(|n| n.rect()).collect();
+    h.hover_at(offers[0].center());
+    h.get_all_by_label("Show for and against").next().unwrap().click();
+    steps(&mut h, 3);
+    assert_eq!(h.state().grid().look.post.sign, Sign::Signed);
+    assert!(!h.state().field(2).unwrap().empty);
+}
+
+// ---- looking -----------------------------------------------------------------------------------
+
+#[test]
+fn holding_space_shows_the_x_ray_alone() {
+    let mut h = window();
+    assert!(h.state().shows_overlay());
+    h.key_down(Key::Space);
+    steps(&mut h, 2);
+    assert!(!h.state().shows_overlay());
+    h.key_up(Key::Space);
+    steps(&mut h, 2);
+    assert!(h.state().shows_overlay());
+}
+
+#[test]
+fn keys_do_nothing_while_somebody_types() {
+    let mut h = window();
+    h.get_by_role_and_label(Role::TextInput, "Path of an X-ray or a network").focus();
+    steps(&mut h, 2);
+    h.key_down(Key::Space);
+    h.key_press(Key::H);
+    h.key_press(Key::Num1);
+    steps(&mut h, 2);
+    assert!(h.state().shows_overlay());
+    assert_eq!(h.state().grid().panels.len(), 4);
+    h.key_up(Key::Space);
+}
+
+#[test]
+fn wheel_zooms_and_double_click_fits() {
+    let mut h = window();
+    let name = camlens::text::window::picture_of_panel(1, "Grad-CAM", &stop_name(h.state(), 0));
+    let at = h.get_by_role_and_label(Role::Image, &name).rect().center() + vec2(20.0, 10.0);
+    h.hover_at(at);
+    h.step();
+    h.event(Event::MouseWheel {
+        unit: MouseWheelUnit::Point,
+        delta: vec2(0.0, 160.0),
+        phase: egui::TouchPhase::Move,
+        modifiers: Modifiers::NONE,
+    });
+    steps(&mut h, 12);
+    let zoomed = h.state().viewport();
+    assert!(zoomed.zoom > 1.2, "{zoomed:?}");
+    drag(&mut h, at, at + vec2(-25.0, 0.0));
+    assert!(h.state().viewport().centre[0] > zoomed.centre[0]);
+    for _ in 0..2 {
+        h.drag_at(at);
+        h.drop_at(at);
+    }
+    steps(&mut h, 2);
+    assert_eq!(h.state().viewport(), Default::default());
+}
+
+#[test]
+fn number_keys_and_presets_lay_the_grid_out() {
+    let mut h = window();
+    h.key_press(Key::Num6);
+    until(&mut h, "six maps", |app| app.grid().panels.len() == 6 && app.is_complete());
+    h.key_press(Key::Num1);
+    until(&mut h, "one map", |app| app.grid().panels.len() == 1 && app.is_complete());
+    h.get_by_label(&Command::PresetDepth.label()).click();
+    until(&mut h, "the stages", |app| app.grid().panels.len() > 2 && app.is_complete());
+    let app = h.state();
+    assert!(app.grid().panels.iter().all(|p| p.method == "grad-cam"));
+    assert!(app.grid().panels.windows(2).all(|p| p[0].stop < p[1].stop));
+}
+
+#[test]
+fn light_and_dark() {
+    let mut h = window();
+    assert_eq!(h.ctx.theme(), egui::Theme::Dark);
+    h.key_press_modifiers(Modifiers::COMMAND, Key::T);
+    steps(&mut h, 2);
+    assert_eq!(h.ctx.theme(), egui::Theme::Light);
+}
+
+// ---- files in ----------------------------------------------------------------------------------
+
+#[test]
+fn a_broken_file_is_explained_and_the_old_picture_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let broken = dir.path().join("broken.png");
+    let mut bytes = std::fs::read(sample()).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    std::fs::write(&broken, bytes).unwrap();
+
+    let mut h = window();
+    let before = h.state().session().picture().unwrap().name.clone();
+    h.input_mut().dropped_files.push(Arc::new(Dropped(broken)));
+    until(&mut h, "words about the broken file", |app| !errors(app).is_empty());
+    let words = errors(h.state()).remove(0);
+    assert!(words.contains("broken.png"), "{words}");
+    assert_eq!(h.state().session().picture().unwrap().name, before);
+    // The window goes on: the banner goes, sliders still work.
+    until(&mut h, "the old maps", App::is_complete);
+    h.get_by_label("Dismiss").click();
+    steps(&mut h, 2);
+    assert!(h.state().messages().is_empty());
+    h.get_by_role_and_label(Role::Slider, "Layer, panel 1")
+        .set_value_accesskit(1.0);
+    until(&mut h, "a map after the fault", |app| {
+        app.is_complete() && app.grid().panels[0].stop == 1
+    });
+}
+
+#[test]
+fn a_broken_network_is_explained_and_the_old_one_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let broken = dir.path().join("broken.safetensors");
+    std::fs::write(&broken, b"\xff\xff\xff\xff\xff\xff\xff\x7f{}").unwrap();
+    let picker = FakePicker::answering([Answer::Chosen(broken)]);
+    let asked = Arc::clone(&picker.asked);
+    let mut h = window_with(picker);
+    h.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::O);
+    until(&mut h, "words about the network", |app| !errors(app).is_empty());
+    assert_eq!(*asked.lock().unwrap(), [Ask::Model]);
+    assert!(errors(h.state())[0].contains("broken.safetensors"));
+    assert!(h.state().session().model().is_some());
+    until(&mut h, "the old maps", App::is_complete);
+}
+
+#[test]
+fn another_picture_comes_by_dialog_by_drop_and_by_path() {
+    let other = asset("assets/samples/woman-normal.png");
+    let picker = FakePicker::answering([Answer::Dismissed, Answer::Chosen(other.clone())]);
+    let mut h = window_with(picker);
+    let shows = |name: &'static str| {
+        move |app: &App| app.is_complete() && app.session().picture().is_some_and(|p| p.name == name)
+    };
+    // Dismissed: nothing happens.
+    h.key_press_modifiers(Modifiers::COMMAND, Key::O);
+    steps(&mut h, 4);
+    assert!(shows("man-right-lower.png")(h.state()) && h.state().messages().is_empty());
+    h.key_press_modifiers(Modifiers::COMMAND, Key::O);
+    until(&mut h, "the picture of the dialog", shows("woman-normal.png"));
+
+    h.input_mut().dropped_files.push(Arc::new(Dropped(sample())));
+    until(&mut h, "the dropped picture", shows("man-right-lower.png"));
+
+    let path_box = h.get_by_role_and_label(Role::TextInput, "Path of an X-ray or a network");
+    path_box.focus();
+    h.step();
+    h.get_by_role_and_label(Role::TextInput, "Path of an X-ray or a network")
+        .type_text(&format!("'{}'", other.display()));
+    h.step();
+    h.key_press(Key::Enter);
+    until(&mut h, "the picture of the path box", shows("woman-normal.png"));
+}
+
+#[test]
+fn a_desktop_without_dialogs_is_told_what_else_works() {
+    let mut h = window_with(FakePicker::answering([Answer::Unavailable]));
+    h.key_press_modifiers(Modifiers::COMMAND, Key::O);
+    steps(&mut h, 4);
+    assert!(errors(h.state())[0].contains("path"));
+}
+
+// ---- pictures out ------------------------------------------------------------------------------
+
+#[test]
+fn export_writes_the_annotated_grid() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("figure.png");
+    let picker = FakePicker::answering([Answer::Chosen(file.clone())]);
+    let asked = Arc::clone(&picker.asked);
+    let mut h = window_with(picker);
+    h.key_press_modifiers(Modifiers::COMMAND, Key::E);
+    until(&mut h, "the export", |app| {
+        app.messages().iter().any(|m| matches!(m, Message::Done(_)))
+    });
+    assert!(matches!(&asked.lock().unwrap()[0], Ask::SavePng(name) if name.ends_with(".png")));
+
+    let picture = image::open(&file).unwrap().to_rgb8();
+    let expected = h.state().exhibit().unwrap().render(2.0).unwrap();
+    assert_eq!(picture.dimensions(), expected.dimensions());
+    assert!(picture.width() >= 1920, "{:?}", picture.dimensions());
+    let colourful = picture
+        .pixels()
+        .filter(|p| p.0.iter().max().unwrap() - p.0.iter().min().unwrap() > 40)
+        .count();
+    assert!(colourful > 10_000, "no heat on the picture: {colourful} coloured pixels");
+}
+
+#[test]
+fn an_export_that_cannot_be_written_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    // A file where a folder would have to be: fails for root as well.
+    let blocked = dir.path().join("file");
+    std::fs::write(&blocked, b"x").unwrap();
+    let target = blocked.join("figure.png");
+    let mut h = window_with(FakePicker::answering([Answer::Chosen(target)]));
+    h.get_by_label(&Command::Export.label()).click();
+    until(&mut h, "words about the export", |app| !errors(app).is_empty());
+    assert!(errors(h.state())[0].contains("figure.png"), "{:?}", errors(h.state()));
+    // It goes on.
+    h.get_by_role_and_label(Role::Slider, "Layer, panel 1")
+        .set_value_accesskit(2.0);
+    until(&mut h, "a map after the fault", App::is_complete);
+}
+
+#[test]
+fn without_a_dialog_an_export_asks_for_a_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("typed.png");
+    let mut h = window_with(FakePicker::answering([Answer::Unavailable]));
+    h.key_press_modifiers(Modifiers::COMMAND, Key::E);
+    steps(&mut h, 4);
+    let node = h.get_by_role_and_label(Role::TextInput, "File to write");
+    node.focus();
+    h.step();
+    h.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    h.step();
+    h.get_by_role_and_label(Role::TextInput, "File to write")
+        .type_text(&file.display().to_string());
+    h.step();
+    h.get_by_label("Save").click();
+    until(&mut h, "the export", |app| {
+        app.messages().iter().any(|m| matches!(m, Message::Done(_)))
+    });
+    assert!(file.is_file());
+}
+
+// ---- work --------------------------------------------------------------------------------------
+
+#[test]
+fn what_was_cancelled_can_be_computed_again() {
+    let mut h = window();
+    h.key_press(Key::Num2);
+    steps(&mut h, 2);
+    h.state_mut().send(Command::Cancel);
+    steps(&mut h, 3);
+    assert!(!h.state().session().is_busy());
+    h.get_by_label(&Command::Resume.label()).click();
+    until(&mut h, "the maps again", App::is_complete);
+}
+
+#[test]
+fn a_waiting_panel_shows_no_old_map() {
+    let mut h = window();
+    let other = h
+        .state()
+        .session()
+        .findings()
+        .iter()
+        .map(|f| f.index)
+        .find(|i| Some(*i) != h.state().target());
+    h.state_mut().send(if other == Some(0) {
+        Command::NextFinding
+    } else {
+        Command::PreviousFinding
+    });
+    for _ in 0..400 {
+        h.step();
+        let app = h.state();
+        if let Some(exhibit) = app.exhibit() {
+            for panel in exhibit.panels {
+                assert_eq!(panel.map.unwrap().target, app.target());
+            }
+        } else {
+            assert!((0..4).any(|i| app.field(i).is_none()));
+        }
+    }
+}
+
+#[test]
+fn states_can_be_told_apart() {
+    // A key that nobody asked for is waiting, not failed: panels rely on it.
+    let h = window();
+    let key = camlens::plan::MapKey {
+        method: "grad-cam".into(),
+        layer: "nowhere".into(),
+        target: 0,
+        params: Default::default(),
+    };
+    assert!(matches!(h.state().session().map(&key), MapState::Waiting));
+}
