@@ -132,10 +132,20 @@ pub(super) struct ExplainArgs {
     #[command(flatten)]
     pub(super) image: ImageArgs,
     /// Methods, by id
-    #[arg(long, value_delimiter = ',', default_value = "grad-cam", value_name = "ID[,ID]")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "grad-cam",
+        value_name = "ID[,ID]"
+    )]
     pub(super) method: Vec<String>,
     /// Layers, by name, or last, stages, all
-    #[arg(long, value_delimiter = ',', default_value = "last", value_name = "NAME[,NAME]")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "last",
+        value_name = "NAME[,NAME]"
+    )]
     pub(super) layer: Vec<String>,
     /// Class to explain [default: the highest logit]
     #[arg(long, value_name = "INDEX|LABEL")]
@@ -227,6 +237,9 @@ pub(super) struct TrainArgs {
     /// Goes on from the checkpoint in the folder
     #[arg(long)]
     pub(super) resume: bool,
+    /// Trains nothing: measures the network in the folder again and rewrites its card
+    #[arg(long, conflicts_with_all = ["resume", "epochs", "minutes", "seed"])]
+    pub(super) report: bool,
 }
 
 #[derive(Args)]
@@ -276,7 +289,12 @@ fn parse_colormap(text: &str) -> Result<Colormap, String> {
     Colormap::ALL
         .into_iter()
         .find(|c| c.id() == text)
-        .ok_or_else(|| format!("expected one of {}", Colormap::ALL.map(Colormap::id).join(", ")))
+        .ok_or_else(|| {
+            format!(
+                "expected one of {}",
+                Colormap::ALL.map(Colormap::id).join(", ")
+            )
+        })
 }
 
 fn parse_device(text: &str) -> Result<DeviceChoice, String> {
@@ -293,7 +311,9 @@ fn parse_size(text: &str) -> Result<[f32; 2], String> {
     let size = || {
         let (w, h) = text.split_once('x')?;
         let size = [w.parse::<f32>().ok()?, h.parse::<f32>().ok()?];
-        size.iter().all(|v| (320.0..=8192.0).contains(v)).then_some(size)
+        size.iter()
+            .all(|v| (320.0..=8192.0).contains(v))
+            .then_some(size)
     };
     size().ok_or_else(|| "expected WIDTHxHEIGHT, for example 1280x800".to_owned())
 }

@@ -10,12 +10,16 @@ use serde_json::json;
 use super::args::{
     ExplainArgs, LayersArgs, MethodsArgs, PredictArgs, SamplesArgs, TrainArgs, WindowArgs,
 };
+use super::progress_bar;
 use crate::error::Result;
 use crate::explain::catalogue::METHODS;
 use crate::job::Job;
 use crate::model::{Layer, Model, device};
+#[cfg(feature = "gui")]
+use crate::plan::{ImageSource, ModelSource};
 use crate::session::{Analysis, Picture, grid};
 use crate::text::fault;
+use crate::{synth, train};
 
 /// Prints to stdout; a reader that has gone away is no fault.
 fn print(text: &str) -> Result<()> {
@@ -64,7 +68,10 @@ pub(super) fn predict(args: &PredictArgs) -> Result<ExitCode> {
         tell(notices);
         let mut sorted: Vec<_> = findings.iter().collect();
         sorted.sort_by(|a, b| b.logit.total_cmp(&a.logit));
-        let mut text = format!("{:>5}  {:<28} {:>11} {:>9}\n", "class", "label", "probability", "logit");
+        let mut text = format!(
+            "{:>5}  {:<28} {:>11} {:>9}\n",
+            "class", "label", "probability", "logit"
+        );
         for f in sorted.iter().take(20) {
             text.push_str(&format!(
                 "{:>5}  {:<28} {:>11.4} {:>9.3}\n",
@@ -73,7 +80,10 @@ pub(super) fn predict(args: &PredictArgs) -> Result<ExitCode> {
         }
         print(&text)?;
         if sorted.len() > 20 {
-            eprintln!("camlens: note: the 20 highest of {} classes; --json gives all", sorted.len());
+            eprintln!(
+                "camlens: note: the 20 highest of {} classes; --json gives all",
+                sorted.len()
+            );
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -109,7 +119,11 @@ fn layer_line(layer: &Layer) -> String {
         Some(node) => format!("= {node}"),
         None => layer.op.clone(),
     };
-    format!("{:<44} {op:<18} {:<20} {field}\n", layer.name, shape.join(" x "))
+    format!(
+        "{:<44} {op:<18} {:<20} {field}\n",
+        layer.name,
+        shape.join(" x ")
+    )
 }
 
 pub(super) fn methods(args: &MethodsArgs) -> Result<ExitCode> {
@@ -158,16 +172,47 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode> {
     })
 }
 
-pub(super) fn train(_args: TrainArgs) -> Result<ExitCode> {
+pub(super) fn train(args: TrainArgs) -> Result<ExitCode> {
+    let job = progress_bar::job();
+    let report = if args.report {
+        train::report(&args.data, &args.out, &job)?
+    } else {
+        let options = train::Options {
+            method: train::Method::by_id(&args.recipe)?,
+            seed: args.seed.unwrap_or(train::Options::SEED),
+            epochs: args.epochs.unwrap_or(train::Options::EPOCHS),
+            data: args.data,
+            out: args.out.clone(),
+            minutes: args.minutes,
+            resume: args.resume,
+        };
+        train::run(&options, &job)?
+    };
+    tell(&job.take_notices());
+    eprintln!(
+        "camlens: {} parameters, {} bytes; the card is {}",
+        report.parameters,
+        report.bytes,
+        args.out.join("card.md").display()
+    );
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn samples(_args: &SamplesArgs) -> Result<ExitCode> {
+pub(super) fn samples(args: &SamplesArgs) -> Result<ExitCode> {
+    synth::make(&args.out, &progress_bar::job())?;
+    print(&format!("{}\n", args.out.join(synth::LIST).display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(feature = "gui")]
-pub(super) fn window(_args: WindowArgs) -> Result<ExitCode> {
+pub(super) fn window(args: WindowArgs) -> Result<ExitCode> {
+    crate::ui::run(crate::ui::Options {
+        model: args.model.map_or(ModelSource::Demo, ModelSource::Path),
+        image: args.image.map(ImageSource::Path),
+        screenshot: args.screenshot,
+        device: args.device,
+        size: args.size,
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

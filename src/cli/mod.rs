@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod progress_bar;
 
 use std::process::ExitCode;
 

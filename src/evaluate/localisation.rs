@@ -52,10 +52,24 @@ mod tests {
     fn energy_counts_positive_cells_by_their_centres() {
         let map = [1.0, 3.0, -5.0, 0.0];
         let source_from_grid = Affine::scale_to([20, 20], [2, 2]);
-        let right = Region { x: 10.0, y: 0.0, w: 10.0, h: 10.0 };
-        assert_eq!(energy_inside(&map, 2, &source_from_grid, &[right]), Some(0.75));
-        assert_eq!(energy_inside(&map, 2, &source_from_grid, &[right, right]), Some(0.75));
+        let right = Region {
+            x: 10.0,
+            y: 0.0,
+            w: 10.0,
+            h: 10.0,
+        };
+        assert_eq!(
+            energy_inside(&map, 2, &source_from_grid, &[right]),
+            Some(0.75)
+        );
+        assert_eq!(
+            energy_inside(&map, 2, &source_from_grid, &[right, right]),
+            Some(0.75)
+        );
         assert_eq!(energy_inside(&map, 2, &source_from_grid, &[]), Some(0.0));
-        assert_eq!(energy_inside(&[0.0; 4], 2, &source_from_grid, &[right]), None);
+        assert_eq!(
+            energy_inside(&[0.0; 4], 2, &source_from_grid, &[right]),
+            None
+        );
     }
 }

@@ -71,9 +71,11 @@ pub(super) fn grad_cam_pp(evidence: &Evidence<'_>, values: &Values) -> Result<Gr
         },
         Some("torchcam") => |a, g| {
             let sum_ag3 = sum(a.iter().zip(g).map(|(&a, &g)| a * g * g * g)) as f32;
-            sum(g.iter().filter(|g| **g != 0.0).map(|&g| {
-                g.max(0.0) * (g * g) / (2.0 * g * g + sum_ag3 + TORCHCAM_EPS)
-            })) as f32
+            sum(g
+                .iter()
+                .filter(|g| **g != 0.0)
+                .map(|&g| g.max(0.0) * (g * g) / (2.0 * g * g + sum_ag3 + TORCHCAM_EPS)))
+                as f32
         },
         _ => |a, g| {
             let sum_a = sum(a.iter().copied()) as f32;

@@ -155,7 +155,10 @@ impl Method {
         self.params
             .iter()
             .map(|p| {
-                let value = values.get(p.id).cloned().unwrap_or_else(|| p.default_text());
+                let value = values
+                    .get(p.id)
+                    .cloned()
+                    .unwrap_or_else(|| p.default_text());
                 (p.id.to_owned(), value)
             })
             .collect()

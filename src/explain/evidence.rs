@@ -111,10 +111,14 @@ impl<'a> Evidence<'a> {
             }
         });
         let Some((before, weight)) = head else {
-            return Err(fault::cam_needs_gap(self.layer, "this network has another head"));
+            return Err(fault::cam_needs_gap(
+                self.layer,
+                "this network has another head",
+            ));
         };
         // The authors' demonstration reads DenseNet's `features`, which stands before the last ReLU.
-        let is_relu_of_it = matches!(nodes[before].op, Op::Relu) && nodes[before].inputs == [self.node];
+        let is_relu_of_it =
+            matches!(nodes[before].op, Op::Relu) && nodes[before].inputs == [self.node];
         if before != self.node && !is_relu_of_it {
             let hint = format!("here that is '{}'", nodes[before].name);
             return Err(fault::cam_needs_gap(self.layer, &hint));

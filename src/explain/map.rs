@@ -41,8 +41,10 @@ impl RawMap {
 
     /// Takes a point of the grid (in cells) to a point of the source image (in pixels).
     pub fn source_from_grid(&self) -> Affine {
-        self.source_from_model
-            .then_from(&Affine::scale_to(self.model_size, [self.width, self.height]))
+        self.source_from_model.then_from(&Affine::scale_to(
+            self.model_size,
+            [self.width, self.height],
+        ))
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A method is a row of the [`catalogue`]; [`explain`] runs it on the [`Evidence`] of one layer.
 
-pub mod catalogue;
 mod cam;
+pub mod catalogue;
 mod evidence;
 mod map;
 
@@ -11,8 +11,8 @@ pub use evidence::Evidence;
 pub use map::RawMap;
 
 use crate::error::Result;
-use crate::preprocess::ModelInput;
 use crate::plan::Values;
+use crate::preprocess::ModelInput;
 use catalogue::Method;
 
 /// Makes the raw map of a method at a layer.

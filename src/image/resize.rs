@@ -62,8 +62,8 @@ fn convolve<P: PixelTrait>(
 ) -> Result<TypedImage<'static, P>> {
     let wrong = || fault::resize(from, to);
     let side = |length: usize| u32::try_from(length).map_err(|_| wrong());
-    let source = TypedImage::from_pixels(side(from[0])?, side(from[1])?, pixels)
-        .map_err(|_| wrong())?;
+    let source =
+        TypedImage::from_pixels(side(from[0])?, side(from[1])?, pixels).map_err(|_| wrong())?;
     let mut target = TypedImage::<P>::new(side(to[0])?, side(to[1])?);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
     Resizer::new()

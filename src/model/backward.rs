@@ -107,7 +107,11 @@ pub fn backward(
     }
     for (id, node) in graph.nodes.iter().enumerate().rev() {
         job.check()?;
-        job.progress(window::BACKWARD, graph.nodes.len() - 1 - id, graph.nodes.len());
+        job.progress(
+            window::BACKWARD,
+            graph.nodes.len() - 1 - id,
+            graph.nodes.len(),
+        );
         let Some(given) = values[id].clone() else {
             continue;
         };

@@ -145,7 +145,10 @@ impl Facts {
     pub fn probabilities(&self, logits: &[f32]) -> Vec<f32> {
         let t = self.temperature.unwrap_or(1.0);
         match self.activation.value {
-            Activation::Sigmoid => logits.iter().map(|z| 1.0 / (1.0 + (-z / t).exp())).collect(),
+            Activation::Sigmoid => logits
+                .iter()
+                .map(|z| 1.0 / (1.0 + (-z / t).exp()))
+                .collect(),
             Activation::Softmax => {
                 let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let exp: Vec<f32> = logits.iter().map(|z| ((z - max) / t).exp()).collect();

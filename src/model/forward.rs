@@ -95,7 +95,13 @@ pub(crate) fn apply(
         (Op::Add, [a, b]) => (*a + *b)?,
         (Op::Concat, [a, b]) => Tensor::cat(&[*a, *b], 1)?,
         (Op::Identity, [x]) => (*x).clone(),
-        (op, _) => return Err(crate::text::fault::shape(op.label(), "other inputs", "its own")),
+        (op, _) => {
+            return Err(crate::text::fault::shape(
+                op.label(),
+                "other inputs",
+                "its own",
+            ));
+        }
     })
 }
 

@@ -247,7 +247,10 @@ impl Graph {
         (0..self.nodes.len())
             .filter(|&id| {
                 matches!(shapes[id], Shape::Map(_))
-                    && !matches!(self.nodes[id].op, Op::AdaptiveAvgPool([1, 1]) | Op::Identity)
+                    && !matches!(
+                        self.nodes[id].op,
+                        Op::AdaptiveAvgPool([1, 1]) | Op::Identity
+                    )
             })
             .collect()
     }

@@ -11,12 +11,18 @@ use candle_core::safetensors::Load as _;
 use candle_core::{DType, Device, Tensor};
 use safetensors::{SafeTensorError, SafeTensors};
 
-
 use crate::error::Result;
 use crate::text::{fault, notice};
 
 /// Prefixes that training frameworks put before every name.
-const PREFIXES: [&str; 6] = ["module.", "model.", "backbone.", "net.", "network.", "_orig_mod."];
+const PREFIXES: [&str; 6] = [
+    "module.",
+    "model.",
+    "backbone.",
+    "net.",
+    "network.",
+    "_orig_mod.",
+];
 
 /// Largest file that is read, in bytes.
 const MAX_BYTES: u64 = 8 << 30;
@@ -48,16 +54,19 @@ impl Weights {
             return Err(fault::is_folder(path, "a .safetensors file"));
         }
         let suffix = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        if let Some(kind @ ("pth" | "pt" | "ckpt" | "bin" | "onnx" | "h5" | "keras")) = suffix.as_deref() {
+        if let Some(kind @ ("pth" | "pt" | "ckpt" | "bin" | "onnx" | "h5" | "keras")) =
+            suffix.as_deref()
+        {
             return Err(fault::model_format(path, kind));
         }
         if meta.len() > MAX_BYTES {
             return Err(fault::model_too_large(path, meta.len(), MAX_BYTES));
         }
         let bytes = std::fs::read(path).map_err(|e| fault::read(path, &e))?;
-        let name = path
-            .file_name()
-            .map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+        let name = path.file_name().map_or_else(
+            || path.display().to_string(),
+            |n| n.to_string_lossy().into_owned(),
+        );
         let mut weights = Self::parse(&name, &bytes, device)?;
         weights.path = Some(path.to_owned());
         Ok(weights)
@@ -70,7 +79,12 @@ impl Weights {
     pub fn parse(name: &str, bytes: &[u8], device: &Device) -> Result<Self> {
         let file = SafeTensors::deserialize(bytes).map_err(|e| refuse(name, bytes, &e))?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| refuse(name, bytes, &e))?;
-        let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        let metadata = header
+            .metadata()
+            .clone()
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
         let mut notices = Vec::new();
         let mut tensors = BTreeMap::new();
         for (key, view) in file.tensors() {
@@ -188,7 +202,8 @@ fn modern_densenet_names(tensors: BTreeMap<String, Tensor>) -> (BTreeMap<String,
             if key.contains("denselayer") {
                 for part in ["norm", "relu", "conv"] {
                     for number in ["1", "2"] {
-                        new = new.replace(&format!(".{part}.{number}."), &format!(".{part}{number}."));
+                        new = new
+                            .replace(&format!(".{part}.{number}."), &format!(".{part}{number}."));
                     }
                 }
             }
@@ -210,8 +225,7 @@ fn refuse(name: &str, bytes: &[u8], error: &SafeTensorError) -> crate::Error {
             }
             return fault::header_length(name, u64::from_le_bytes(length), bytes.len());
         }
-        SafeTensorError::InvalidHeader(_)
-        | SafeTensorError::InvalidHeaderDeserialization(_) => {
+        SafeTensorError::InvalidHeader(_) | SafeTensorError::InvalidHeaderDeserialization(_) => {
             return fault::header_not_json(name, &error.to_string());
         }
         SafeTensorError::InvalidOffset(tensor) => return fault::bad_offsets(name, tensor),
@@ -229,7 +243,11 @@ pub(crate) fn outline(weights: &Weights) -> String {
         .collect();
     let shown: Vec<&str> = groups.iter().take(8).copied().collect();
     let more = groups.len().saturating_sub(shown.len());
-    let mut words = format!("{} tensors under {}", weights.keys().count(), shown.join(", "));
+    let mut words = format!(
+        "{} tensors under {}",
+        weights.keys().count(),
+        shown.join(", ")
+    );
     if more > 0 {
         words.push_str(&format!(" and {more} more"));
     }

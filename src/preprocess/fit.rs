@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::recipe::Fit;
-use crate::image::resize_plane;
 use crate::error::Result;
 use crate::image::geometry::Affine;
+use crate::image::resize_plane;
 
 /// One rectangle of whole pixels: offset and size, `[x, y]` and `[width, height]`.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,8 +7,8 @@ mod check;
 mod fit;
 mod recipe;
 
-pub use recipe::{Fit, Recipe, Scale};
 pub use crate::image::resize_plane;
+pub use recipe::{Fit, Recipe, Scale};
 
 use crate::error::Result;
 use crate::image::Image;
@@ -39,7 +39,7 @@ impl ModelInput {
     /// A ready model input (from `.npy` or `.safetensors`), which skips preprocessing; the input
     /// itself is taken as the source image.
     ///
-    /// `shape` is `[1, C, H, W]` or `[C, H, W]` with C 1 or 3.
+    /// `shape` is `[1, C, H, W]` or `[C, H, W]`.
     ///
     /// # Errors
     /// Where the shape is another one, does not fit the number of values, or a value is not finite.
@@ -50,7 +50,7 @@ impl ModelInput {
         let count = height
             .checked_mul(width)
             .and_then(|cells| cells.checked_mul(channels));
-        if !matches!(channels, 1 | 3) || count != Some(values.len()) || values.is_empty() {
+        if count != Some(values.len()) || values.is_empty() {
             return Err(fault::ready_input_shape(shape));
         }
         let not_finite = values.iter().filter(|v| !v.is_finite()).count();

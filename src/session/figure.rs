@@ -50,7 +50,11 @@ impl Exhibit {
         let fields: Vec<Option<Field>> = self
             .panels
             .iter()
-            .map(|p| p.map.as_ref().map(|map| process_named(map, &p.post, &label)))
+            .map(|p| {
+                p.map
+                    .as_ref()
+                    .map(|map| process_named(map, &p.post, &label))
+            })
             .collect();
         let mut panels = Vec::with_capacity(self.panels.len());
         for (panel, field) in self.panels.iter().zip(&fields) {
@@ -100,7 +104,12 @@ impl Exhibit {
         let label = catalogue::find(&map.method)?.label;
         let mut figure_panel = FigurePanel::of_heat(
             label,
-            words::caption(&map.layer, [map.height, map.width], &panel.post, &panel.view),
+            words::caption(
+                &map.layer,
+                [map.height, map.width],
+                &panel.post,
+                &panel.view,
+            ),
             &self.picture.display,
             &heat,
             words::unit(label),

@@ -113,7 +113,8 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
         })).collect::<Vec<_>>(),
         "plan": plan,
     });
-    let mut bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| crate::text::fault::write(out, &e))?;
+    let mut bytes =
+        serde_json::to_vec_pretty(&manifest).map_err(|e| crate::text::fault::write(out, &e))?;
     bytes.push(b'\n');
     bundle.finish("manifest.json", &bytes)?;
 
@@ -166,7 +167,10 @@ fn write_cells(
             cut,
         };
         let notes = [("Software", APP), ("Disclaimer", RESEARCH_ONLY)];
-        bundle.write(&overlay_file, &png_bytes(&overlay(&picture.display, &heat), &notes)?)?;
+        bundle.write(
+            &overlay_file,
+            &png_bytes(&overlay(&picture.display, &heat), &notes)?,
+        )?;
         let (min, max) = map.range();
         let notices: Vec<&String> = map.notices.iter().chain(&cell.field.notice).collect();
         maps.push(json!({

@@ -106,7 +106,12 @@ impl Session {
         self.wanted = (now.to_vec(), ahead.to_vec());
         let missing = |keys: &[MapKey]| -> Vec<MapKey> {
             keys.iter()
-                .filter(|key| !matches!(self.maps.get(key), Some(MapState::Ready(_) | MapState::Failed(_))))
+                .filter(|key| {
+                    !matches!(
+                        self.maps.get(key),
+                        Some(MapState::Ready(_) | MapState::Failed(_))
+                    )
+                })
                 .cloned()
                 .collect()
         };
@@ -194,7 +199,8 @@ impl Session {
     /// Stops what is being computed. Maps that were waiting can be asked for again.
     pub fn cancel(&mut self) {
         self.worker.cancel();
-        self.maps.retain(|_, state| !matches!(state, MapState::Waiting));
+        self.maps
+            .retain(|_, state| !matches!(state, MapState::Waiting));
         self.busy = false;
         self.progress = None;
     }

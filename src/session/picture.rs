@@ -79,13 +79,7 @@ impl Picture {
         let name = path
             .file_name()
             .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        // The input's numbers say nothing about grey levels: they are shown as the recipe of their
-        // channel count would have made them.
-        let recipe = match input.channels {
-            1 => Recipe::torchxrayvision([input.width, input.height]),
-            n => Recipe::imagenet(n, [input.width, input.height]),
-        };
-        let image = picture_of(&recipe, &input, &name)?;
+        let image = picture_of_input(&input, &name)?;
         Ok(Self {
             name,
             sha256: sha256_hex(&bytes),
@@ -97,7 +91,10 @@ impl Picture {
 
     /// Size of the source, `[width, height]`.
     pub fn size(&self) -> [usize; 2] {
-        [self.display.width() as usize, self.display.height() as usize]
+        [
+            self.display.width() as usize,
+            self.display.height() as usize,
+        ]
     }
 
     /// The network's input.
@@ -111,6 +108,24 @@ impl Picture {
                 Some(recipe) => prepare(&recipe.value, image),
                 None => Err(fault::no_recipe(model.input_shape()[0])),
             },
+        }
+    }
+}
+
+/// The input's numbers say nothing about grey levels: one or three channels are shown as the recipe
+/// of their kind would have made them, of other inputs the first channel from its lowest to its highest value.
+fn picture_of_input(input: &ModelInput, name: &str) -> Result<Image> {
+    let size = input.size();
+    match input.channels {
+        1 => picture_of(&Recipe::torchxrayvision(size), input, name),
+        3 => picture_of(&Recipe::imagenet(3, size), input, name),
+        _ => {
+            let plane = &input.values[..size[0] * size[1]];
+            let lo = plane.iter().copied().fold(f32::INFINITY, f32::min);
+            let hi = plane.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let span = if hi > lo { hi - lo } else { 1.0 };
+            let values = plane.iter().map(|v| 255.0 * (v - lo) / span).collect();
+            Image::from_values(name, size, 1, values, 255.0)
         }
     }
 }

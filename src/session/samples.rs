@@ -2,9 +2,8 @@
 
 use std::sync::LazyLock;
 
-use serde::Deserialize;
-
 use crate::error::Result;
+use crate::synth;
 use crate::text::fault;
 
 /// A sample case: a synthetic X-ray with, where it shows a finding, the mask of that finding.
@@ -24,21 +23,6 @@ pub struct Sample {
     pub mask: Option<&'static [u8]>,
 }
 
-#[derive(Deserialize)]
-struct Index {
-    samples: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    name: String,
-    title: String,
-    #[serde(alias = "what")]
-    description: String,
-    file: String,
-    mask: Option<String>,
-}
-
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_bytes!(concat!("../../assets/samples/", $name)) as &[u8])),*]
@@ -46,24 +30,36 @@ macro_rules! files {
 }
 
 const INDEX: &str = include_str!("../../assets/samples/samples.json");
-const FILES: &[(&str, &[u8])] = files![];
+const FILES: &[(&str, &[u8])] = files![
+    "child-normal.png",
+    "child-right-upper.mask.png",
+    "child-right-upper.png",
+    "man-left-middle.mask.png",
+    "man-left-middle.png",
+    "man-normal.png",
+    "man-right-lower.mask.png",
+    "man-right-lower.png",
+    "woman-bilateral.mask.png",
+    "woman-bilateral.png",
+    "woman-normal.png",
+];
 
 /// Every sample, in the order of menus.
 pub static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(|| {
     let bytes = |name: &str| FILES.iter().find(|(n, _)| *n == name).map(|(_, b)| *b);
-    // The index is part of the program; a test makes sure that it can be read.
-    let index: Index = serde_json::from_str(INDEX).unwrap_or(Index { samples: Vec::new() });
-    index
-        .samples
+    // The list is part of the program; a test makes sure that it can be read.
+    let cases =
+        serde_json::from_str::<synth::Samples>(INDEX).map_or_else(|_| Vec::new(), |s| s.cases);
+    cases
         .into_iter()
-        .filter_map(|entry| {
+        .filter_map(|case| {
             Some(Sample {
-                bytes: bytes(&entry.file)?,
-                mask: entry.mask.as_deref().and_then(bytes),
-                name: entry.name,
-                title: entry.title,
-                description: entry.description,
-                file: entry.file,
+                bytes: bytes(&case.file)?,
+                mask: case.mask.as_deref().and_then(bytes),
+                name: case.name,
+                title: case.title,
+                description: case.contains,
+                file: case.file,
             })
         })
         .collect()
@@ -71,7 +67,10 @@ pub static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(|| {
 
 /// The sample that is open at first start: the first one that has a mask.
 pub fn first() -> Option<&'static Sample> {
-    SAMPLES.iter().find(|s| s.mask.is_some()).or(SAMPLES.first())
+    SAMPLES
+        .iter()
+        .find(|s| s.mask.is_some())
+        .or(SAMPLES.first())
 }
 
 /// The sample of a name.

@@ -185,7 +185,7 @@ pub fn recipe_channels(found: usize, expected: usize) -> Error {
 /// A ready model input has another shape than one image.
 pub fn ready_input_shape(shape: &[usize]) -> Error {
     input(format!(
-        "a ready model input has the shape {shape:?}; expected [1, C, H, W] with C = 1 or 3"
+        "a ready model input has the shape {shape:?}; expected [1, C, H, W], as many values as that says"
     ))
 }
 
@@ -222,7 +222,9 @@ pub fn training_array(name: &str, expected: &[usize], found: Option<&[usize]>) -
     let found = found.map_or_else(|| "no such array".to_owned(), |s| format!("shape {s:?}"));
     Error::new(
         Kind::Model,
-        format!("array '{name}' of the trained network: found {found}, expected shape {expected:?}"),
+        format!(
+            "array '{name}' of the trained network: found {found}, expected shape {expected:?}"
+        ),
     )
 }
 
@@ -387,7 +389,9 @@ pub fn no_recipe(channels: usize) -> Error {
 pub fn logits_not_finite(name: &str) -> Error {
     Error::new(
         Kind::Numeric,
-        format!("'{name}' gives logits that are NaN or infinite for this image; check its preprocessing"),
+        format!(
+            "'{name}' gives logits that are NaN or infinite for this image; check its preprocessing"
+        ),
     )
 }
 
@@ -429,9 +433,7 @@ pub fn no_such_param(method: &str, param: &str, known: &str) -> Error {
 
 /// A parameter's value outside its range.
 pub fn param_value(method: &str, param: &str, value: &str, expected: &str) -> Error {
-    input(format!(
-        "{method}.{param}={value}: expected {expected}"
-    ))
+    input(format!("{method}.{param}={value}: expected {expected}"))
 }
 
 /// CAM on a network or layer for which it is not defined.
@@ -533,7 +535,9 @@ pub fn npy(path: &Path, why: &dyn Display) -> Error {
 
 /// An array whose values do not fill its shape.
 pub fn array_shape(shape: &[usize], found: usize) -> Error {
-    input(format!("{found} values do not fill an array of shape {shape:?}"))
+    input(format!(
+        "{found} values do not fill an array of shape {shape:?}"
+    ))
 }
 
 /// Nothing to resume.

@@ -18,7 +18,8 @@ pub fn title() -> String {
 
 /// There is no desktop to open a window on.
 pub fn no_display() -> String {
-    "there is no display to open a window on; 'camlens explain --demo --out DIR' works without one".to_owned()
+    "there is no display to open a window on; 'camlens explain --demo --out DIR' works without one"
+        .to_owned()
 }
 
 /// The desktop refused a window.
@@ -141,8 +142,7 @@ pub const PNG_FILES: &str = "PNG pictures";
 /// Kind of files.
 pub const ALL_FILES: &str = "All files";
 /// The desktop has no file dialog.
-pub const NO_DIALOG: &str =
-    "This desktop offers no file dialog: type or paste the path into the box on the left, or drop the file here";
+pub const NO_DIALOG: &str = "This desktop offers no file dialog: type or paste the path into the box on the left, or drop the file here";
 /// The name of the box for paths.
 pub const PATH_BOX: &str = "Path of an X-ray or a network";
 /// In the empty box for paths.
@@ -159,7 +159,9 @@ pub const DROPPED_WITHOUT_PATH: &str = "What was dropped is not a file on this c
 
 /// More files were dropped than can be shown.
 pub fn dropped_too_many(opened: &str, others: usize) -> String {
-    format!("'{opened}' was opened; {others} other files were left out, one X-ray and one network are shown at a time")
+    format!(
+        "'{opened}' was opened; {others} other files were left out, one X-ray and one network are shown at a time"
+    )
 }
 
 /// An export is done.
@@ -210,8 +212,16 @@ pub fn image_size([width, height]: [usize; 2]) -> String {
 
 /// What the open network is; `input` is `[channels, rows, columns]`.
 pub fn network_line(arch: &str, classes: usize, [channels, height, width]: [usize; 3]) -> String {
-    let outputs = if classes == 1 { "1 output".to_owned() } else { format!("{classes} outputs") };
-    let side = if height == width { format!("{width} px") } else { format!("{width} × {height} px") };
+    let outputs = if classes == 1 {
+        "1 output".to_owned()
+    } else {
+        format!("{classes} outputs")
+    };
+    let side = if height == width {
+        format!("{width} px")
+    } else {
+        format!("{width} × {height} px")
+    };
     let colour = match channels {
         1 => " grey",
         3 => " colour",
@@ -232,22 +242,25 @@ pub fn probability(value: f32) -> String {
     }
 }
 
-/// The small line beside the probability.
-pub fn logit_line(logit: f32, calibrated: bool) -> String {
-    let state = if calibrated { "calibrated" } else { "not calibrated" };
-    format!("logit {logit:.2} · {state}")
-}
-
-/// Whether the model calls the finding, and from where on it would.
-pub fn verdict(called: bool, threshold: Option<f32>) -> String {
-    let words = if called {
-        "The model calls this finding"
+/// The small line under the verdict.
+pub fn logit_line(logit: f32, calibrated: bool, threshold: Option<f32>) -> String {
+    let state = if calibrated {
+        "calibrated"
     } else {
-        "The model does not call this finding"
+        "not calibrated"
     };
     match threshold {
-        Some(t) => format!("{words} (from {t:.2} on)"),
-        None => words.to_owned(),
+        Some(t) => format!("called from {t:.2} on · logit {logit:.2} · {state}"),
+        None => format!("logit {logit:.2} · {state}"),
+    }
+}
+
+/// Whether the model calls the finding.
+pub fn verdict(called: bool) -> &'static str {
+    if called {
+        "The model calls this finding"
+    } else {
+        NOT_CALLED
     }
 }
 
@@ -256,7 +269,9 @@ pub const NOT_CALLED: &str = "The model does not call this finding";
 
 /// How a findings row is read out.
 pub fn finding_hint(label: &str, probability: f32, logit: f32) -> String {
-    format!("{label}: probability {probability:.4}, logit {logit:.3}. Click to see where the network looked for it.")
+    format!(
+        "{label}: probability {probability:.4}, logit {logit:.3}. Click to see where the network looked for it."
+    )
 }
 
 // ---- panels ------------------------------------------------------------------------------------
@@ -319,7 +334,8 @@ pub const PEEKING: &str = "X-ray alone";
 /// On a panel that has its own display settings.
 pub const OWN_SETTINGS: &str = "Own display";
 /// Takes a panel's own settings back.
-pub const OWN_SETTINGS_HINT: &str = "This panel has display settings of its own. Click to follow the others again.";
+pub const OWN_SETTINGS_HINT: &str =
+    "This panel has display settings of its own. Click to follow the others again.";
 
 /// What the pointer is on, in the bottom bar.
 pub fn pixel(x: usize, y: usize, grey: u8) -> String {
@@ -340,7 +356,8 @@ pub const DISPLAY: &str = "Display";
 /// Display settings act on every panel.
 pub const ALL_PANELS: &str = "All panels";
 /// Tooltip of the same.
-pub const ALL_PANELS_HINT: &str = "The controls below act on every panel that has no settings of its own";
+pub const ALL_PANELS_HINT: &str =
+    "The controls below act on every panel that has no settings of its own";
 /// Tooltip of the choice of one panel.
 pub const ONE_PANEL_HINT: &str = "The controls below act on the selected panel only";
 
@@ -366,11 +383,13 @@ pub const BOTH_HINT: &str = "Red speaks for the finding, blue against it";
 /// Slider.
 pub const DENOISE: &str = "Denoise";
 /// Tooltip.
-pub const DENOISE_HINT: &str = "Cells of the map under this share of its largest value become 0, before the blur";
+pub const DENOISE_HINT: &str =
+    "Cells of the map under this share of its largest value become 0, before the blur";
 /// Slider.
 pub const BLUR: &str = "Blur";
 /// Tooltip.
-pub const BLUR_HINT: &str = "Gaussian blur; its sigma in pixels of the X-ray, so that it means the same in every panel";
+pub const BLUR_HINT: &str =
+    "Gaussian blur; its sigma in pixels of the X-ray, so that it means the same in every panel";
 /// Slider.
 pub const CUT: &str = "Cut";
 /// Tooltip.
@@ -392,15 +411,18 @@ pub const SCALE: &str = "Scale";
 /// Each map its own scale.
 pub const SCALE_MAP: &str = "Per map";
 /// Tooltip.
-pub const SCALE_MAP_HINT: &str = "From 0 to this map's own largest value: places compare, strengths do not";
+pub const SCALE_MAP_HINT: &str =
+    "From 0 to this map's own largest value: places compare, strengths do not";
 /// One scale for all panels.
 pub const SCALE_SHARED: &str = "Shared";
 /// Tooltip.
-pub const SCALE_SHARED_HINT: &str = "One scale for all panels, so that strengths compare; only where the units do";
+pub const SCALE_SHARED_HINT: &str =
+    "One scale for all panels, so that strengths compare; only where the units do";
 /// Given ends.
 pub const SCALE_FIXED: &str = "Fixed";
 /// Tooltip.
-pub const SCALE_FIXED_HINT: &str = "Ends of the scale by hand, in raw units: the same for every case";
+pub const SCALE_FIXED_HINT: &str =
+    "Ends of the scale by hand, in raw units: the same for every case";
 /// Lower end.
 pub const SCALE_LO: &str = "Lower end";
 /// Upper end.

@@ -19,13 +19,14 @@ pub(crate) fn generator(seed: u64, epoch: usize, index: usize) -> ChaCha8Rng {
     rng
 }
 
-/// A changed copy of a grey plane of `side * side` values in 0 to 1.
-pub fn augment(plane: &[f32], side: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+/// A changed copy of a grey plane of `side * side` values in 0 to 1. `other` is the plane of any other
+/// image, whose border may take the place of this one's.
+pub fn augment(plane: &[f32], other: &[u8], side: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
     let mut image = warp(plane, side, rng);
     expose(&mut image, rng);
     sharpness(&mut image, side, rng);
     add_noise(&mut image, rng);
-    cover(&mut image, side, rng);
+    cover(&mut image, other, side, rng);
     for v in &mut image {
         *v = v.clamp(0.0, 1.0);
     }
@@ -153,17 +154,26 @@ fn add_noise(image: &mut [f32], rng: &mut ChaCha8Rng) {
     }
 }
 
-/// Half of the images lose strips at the border (up to 14 % a side), a third one or two corners.
-fn cover(image: &mut [f32], side: usize, rng: &mut ChaCha8Rng) {
+/// Half of the images lose strips at the border (up to 15 % a side), to one tone or to another image's
+/// border, which parts the border from the label; a third lose one or two corners.
+fn cover(image: &mut [f32], other: &[u8], side: usize, rng: &mut ChaCha8Rng) {
     let fraction = |f: f32| (f * side as f32) as usize;
     if rng.random_bool(0.5) {
         let tone = rng.random_range(0.0_f32..0.6);
-        let mut strip = || fraction(rng.random_range(0.0_f32..0.14));
+        let mut strip = || fraction(rng.random_range(0.0_f32..0.15));
         let (left, right, top, bottom) = (strip(), strip(), strip(), strip());
-        fill(image, side, [0, side], [0, top], |_, _| tone);
-        fill(image, side, [0, side], [side - bottom, side], |_, _| tone);
-        fill(image, side, [0, left], [0, side], |_, _| tone);
-        fill(image, side, [side - right, side], [0, side], |_, _| tone);
+        let foreign = rng.random_bool(0.5) && other.len() == image.len();
+        let border = |x: usize, y: usize| {
+            if foreign {
+                f32::from(other[y * side + x]) / 255.0
+            } else {
+                tone
+            }
+        };
+        fill(image, side, [0, side], [0, top], border);
+        fill(image, side, [0, side], [side - bottom, side], border);
+        fill(image, side, [0, left], [0, side], border);
+        fill(image, side, [side - right, side], [0, side], border);
     }
     if rng.random_bool(0.35) {
         for _ in 0..rng.random_range(1..=2) {
@@ -212,7 +222,8 @@ mod tests {
     #[test]
     fn the_same_place_in_a_run_gives_the_same_image() {
         let plane = plane(32);
-        let at = |epoch, index| augment(&plane, 32, &mut generator(1, epoch, index));
+        let other = vec![9; 32 * 32];
+        let at = |epoch, index| augment(&plane, &other, 32, &mut generator(1, epoch, index));
         assert_eq!(at(2, 3), at(2, 3));
         assert_ne!(at(2, 3), at(3, 2));
         assert!(at(0, 0).iter().all(|v| (0.0..=1.0).contains(v)));

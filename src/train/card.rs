@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::RunRecord;
-use super::equalise::BORDER;
 use super::boxes::BoxNumbers;
+use super::equalise::BORDER;
 use super::measure::{BINS, Count, Numbers, RESAMPLES, TestNumbers};
 use crate::evaluate::classification::Interval;
 
@@ -208,7 +208,7 @@ fn training(out: &mut String, run: &RunRecord) -> std::fmt::Result {
         out,
         "Each epoch draws: {}. Images are changed anew each time: rotation up to 8 degrees, scale, proportion, shift, gamma, \
          contrast, brightness, noise; **half are blurred and a quarter sharpened** against the sharpness shortcut; **half lose border \
-         strips and a third one or two corners** against markers and collimation. No mirroring: the heart lies on one side.\n",
+         strips, to one tone or to another image's border, and a third one or two corners** against markers and collimation. No mirroring: the heart lies on one side.\n",
         run.strata
             .iter()
             .map(|s| {

@@ -7,8 +7,8 @@ use candle_core::{Device, Tensor};
 use rand::RngExt;
 use rayon::prelude::*;
 
-use super::checkpoint::{CHECKPOINT, Position};
 use super::augment::{augment, generator};
+use super::checkpoint::{CHECKPOINT, Position};
 use super::data::{Dataset, Split, grey};
 use super::network::Network;
 use super::opacity::add_opacities;
@@ -176,7 +176,8 @@ impl Learner<'_> {
                     add_opacities(&mut image, side, &mut rng);
                     positive = true;
                 }
-                let mut image = augment(&image, side, &mut rng);
+                let other = &planes[cases[rng.random_range(0..cases.len())]];
+                let mut image = augment(&image, other, side, &mut rng);
                 setup.input.standardise(&mut image);
                 (image, if positive { high } else { 1.0 - high })
             })

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::calibrate::{self, probability};
 use super::boxes::{BoxNumbers, box_numbers};
+use super::calibrate::{self, probability};
 use super::data::{Dataset, Split, grey};
 use super::equalise::{blur_to, cover_border, sharpness};
 use super::network::Network;

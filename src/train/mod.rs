@@ -37,14 +37,14 @@ use crate::error::Result;
 use crate::job::Job;
 use crate::preprocess::{Fit, Recipe, Scale};
 use crate::text::fault;
-use data::Dataset;
 use checkpoint::CHECKPOINT;
+use data::Dataset;
 use learn::learn;
-use setup::{EpochRecord, Setup};
 use measure::{Numbers, measure};
 use network::{Network, shape_of};
 use predict::Input;
 use sample::{Stratum, strata};
+use setup::{EpochRecord, Setup};
 use state::{Metadata, from_bytes, to_bytes, write_atomic};
 
 /// Classes in the order of the logits.
@@ -102,7 +102,7 @@ pub struct Options {
 
 impl Options {
     /// Passes when none are asked for: about half an hour on two cores.
-    pub const EPOCHS: usize = 16;
+    pub const EPOCHS: usize = 12;
     /// Seed when none is asked for.
     pub const SEED: u64 = 1;
 
@@ -118,8 +118,8 @@ impl Options {
             weight_decay: 0.05,
             smoothing: 0.05,
             average: 0.99,
-            sides: vec![(0.0, 128), (0.65, SIDE)],
-            opacities: 0.3,
+            sides: vec![(0.0, 128), (0.55, SIDE)],
+            opacities: 0.4,
             input: Input {
                 mean: 0.5,
                 std: 0.25,

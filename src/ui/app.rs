@@ -45,6 +45,8 @@ pub enum Message {
 /// What a panel shows in this frame.
 #[derive(Clone)]
 pub(super) struct Cell {
+    /// Which map; the panel's settings may have moved on since.
+    key: Option<MapKey>,
     pub(super) state: MapState,
     pub(super) look: Look,
     pub(super) range: ScaleRange,
@@ -187,8 +189,16 @@ impl App {
     pub fn is_complete(&self) -> bool {
         !self.cells.is_empty()
             && self.cells.len() == self.grid.panels.len()
-            && self.cells.iter().all(|cell| !matches!(cell.state, MapState::Waiting))
             && self.base.is_ready()
+            && self.cells.iter().enumerate().all(|(i, cell)| {
+                cell.key.is_some() && cell.key == self.key_of(i) && !matches!(cell.state, MapState::Waiting)
+            })
+    }
+
+    /// Whether a panel waits for work that is being done.
+    pub(super) fn is_waiting(&self) -> bool {
+        let waits = self.cells.iter().any(|cell| matches!(cell.state, MapState::Waiting));
+        self.session.is_busy() && (waits || self.cells.is_empty())
     }
 
     /// Has a command carried out at the end of the frame.
@@ -203,8 +213,13 @@ impl App {
 
     /// From which probability on the explained finding is called.
     pub(super) fn threshold(&self) -> Option<f32> {
+        self.threshold_of(self.target?)
+    }
+
+    /// From which probability on a class is called, where the network says so.
+    pub(super) fn threshold_of(&self, class: usize) -> Option<f32> {
         let model = self.session.model()?;
-        let is_last = self.target? + 1 == model.classes();
+        let is_last = class + 1 == model.classes();
         model.facts.operating_point.filter(|_| is_last)
     }
 
@@ -295,7 +310,7 @@ impl App {
     /// Asks the session for the maps on screen, and for the other layers of the same methods,
     /// nearest first, so that the depth slider finds them ready.
     fn want(&mut self) {
-        let (Some(target), false) = (self.target, self.stopped) else {
+        let Some(target) = self.target else {
             return;
         };
         if self.session.findings().is_empty() {
@@ -309,6 +324,8 @@ impl App {
         if self.wanted.as_ref() == Some(&wanted) {
             return;
         }
+        // Asking for something else is a wish to see it, whatever was stopped before.
+        self.stopped = false;
         let mut seen = std::collections::HashSet::new();
         let mut key = |method: &'static str, stop: usize| {
             let layer = self.stops.list.get(stop)?;
@@ -343,10 +360,14 @@ impl App {
         let count = self.grid.panels.len();
         self.heats.resize_with(count, Heat::default);
         let label = self.finding().map(|f| f.label.clone()).unwrap_or_default();
-        let states: Vec<MapState> = (0..count)
-            .map(|i| self.key_of(i).map_or(MapState::Waiting, |key| self.session.map(&key)))
+        let states: Vec<(Option<MapKey>, MapState)> = (0..count)
+            .map(|i| {
+                let key = self.key_of(i);
+                let state = key.as_ref().map_or(MapState::Waiting, |key| self.session.map(key));
+                (key, state)
+            })
             .collect();
-        for (i, state) in states.iter().enumerate() {
+        for (i, (_, state)) in states.iter().enumerate() {
             let look = self.grid.look_of(i);
             match (state, self.heats.get_mut(i)) {
                 (MapState::Ready(map), Some(heat)) => heat.update(map, &look, &label),
@@ -358,14 +379,14 @@ impl App {
         self.cells = states
             .into_iter()
             .enumerate()
-            .map(|(i, state)| {
+            .map(|(i, (key, state))| {
                 let look = self.grid.look_of(i);
                 let range = self.heats.get(i).and_then(Heat::field).map(|own| {
                     let mut fields = vec![own];
                     fields.extend(&all);
                     scale_range(&fields, &look.post).into_iter().next().unwrap_or_default()
                 });
-                Cell { state, look, range: range.unwrap_or_default() }
+                Cell { key, state, look, range: range.unwrap_or_default() }
             })
             .collect();
     }
@@ -381,7 +402,7 @@ impl App {
             if command.is_plain_key() && !free {
                 continue;
             }
-            if command == Command::Cancel && !self.session.is_busy() {
+            if command == Command::Cancel && (!self.is_waiting() || egui::Popup::is_any_open(ctx)) {
                 continue;
             }
             if ctx.input_mut(|i| i.consume_shortcut(&shortcut)) {

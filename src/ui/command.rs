@@ -62,10 +62,11 @@ pub enum Command {
 }
 
 impl Command {
-    /// Commands that have a shortcut, in the order of the list of keys.
+    /// Commands that have a shortcut, in the order of the list of keys. A shortcut with more
+    /// modifiers stands before the one that it contains, since that one would take its keys.
     pub const WITH_SHORTCUT: [Self; 19] = [
-        Self::OpenImage,
         Self::OpenModel,
+        Self::OpenImage,
         Self::Export,
         Self::Quit,
         Self::ToggleOverlay,

@@ -1,5 +1,5 @@
 //! What the tests share: the golden data and the recipe that makes its checkpoints.
-#![allow(dead_code)] // every test binary uses a part of it
+#![allow(dead_code, unreachable_pub)] // every test binary uses a part of it
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -122,7 +122,9 @@ pub fn camlens(args: &[&str]) -> std::process::Output {
 
 /// Writes tensors as a safetensors file.
 pub fn save(tensors: &BTreeMap<String, Tensor>, path: &std::path::Path) {
-    let map: std::collections::HashMap<String, Tensor> =
-        tensors.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let map: std::collections::HashMap<String, Tensor> = tensors
+        .iter()
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     candle_core::safetensors::save(&map, path).unwrap();
 }

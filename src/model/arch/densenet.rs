@@ -32,7 +32,9 @@ pub(super) fn build(weights: &Weights) -> Result<(Graph, String)> {
     let mut channels = width;
     let mut depths = Vec::new();
     let mut stages = Vec::new();
-    let blocks = net.count(1, |b| format!("features.denseblock{b}.denselayer1.conv1.weight"));
+    let blocks = net.count(1, |b| {
+        format!("features.denseblock{b}.denselayer1.conv1.weight")
+    });
     for block in 1..=blocks {
         let path = format!("features.denseblock{block}");
         let depth = net.count(1, |l| format!("{path}.denselayer{l}.conv1.weight"));

@@ -206,6 +206,8 @@ impl<'a> Net<'a> {
 
     /// Number of children `prefix0`, `prefix1`, … (or from `first`) that have a tensor `child`.
     fn count(&self, first: usize, child: impl Fn(usize) -> String) -> usize {
-        (first..).take_while(|&i| self.weights.has(&child(i))).count()
+        (first..)
+            .take_while(|&i| self.weights.has(&child(i)))
+            .count()
     }
 }

@@ -7,9 +7,14 @@ use crate::model::graph::Graph;
 
 /// Whether the tensors look like a ResNet.
 pub(super) fn recognise(weights: &Weights) -> bool {
-    ["conv1.weight", "bn1.running_mean", "layer1.0.conv1.weight", "layer1.0.bn1.running_mean"]
-        .iter()
-        .all(|key| weights.has(key))
+    [
+        "conv1.weight",
+        "bn1.running_mean",
+        "layer1.0.conv1.weight",
+        "layer1.0.bn1.running_mean",
+    ]
+    .iter()
+    .all(|key| weights.has(key))
         && !weights.has("att_conv.weight")
 }
 
@@ -58,7 +63,13 @@ fn residual_block(
     let relu = at("relu");
 
     let (first, middle) = if bottleneck { (1, stride) } else { (stride, 1) };
-    let (x, width) = net.conv(&at("conv1"), input, channels, first, usize::from(!bottleneck))?;
+    let (x, width) = net.conv(
+        &at("conv1"),
+        input,
+        channels,
+        first,
+        usize::from(!bottleneck),
+    )?;
     let x = net.batch_norm(&at("bn1"), x)?;
     let x = net.relu(&relu, x);
     let (x, width) = net.conv(&at("conv2"), x, width, middle, 1)?;

@@ -14,7 +14,11 @@ fn convolutions(weights: &Weights) -> Vec<usize> {
         .keys()
         .filter_map(|key| key.strip_prefix("features.")?.strip_suffix(".weight"))
         .filter_map(|index| index.parse().ok())
-        .filter(|i| weights.dims(&format!("features.{i}.weight")).is_some_and(|d| d.len() == 4))
+        .filter(|i| {
+            weights
+                .dims(&format!("features.{i}.weight"))
+                .is_some_and(|d| d.len() == 4)
+        })
         .collect();
     indices.sort_unstable();
     indices
@@ -29,7 +33,9 @@ pub(super) fn recognise(weights: &Weights) -> bool {
                 .dims(&format!("features.{i}.weight"))
                 .is_some_and(|d| d.ends_with(&[3, 3]))
         })
-        && weights.dims("classifier.0.weight").is_some_and(|d| d.len() == 2)
+        && weights
+            .dims("classifier.0.weight")
+            .is_some_and(|d| d.len() == 2)
 }
 
 pub(super) fn build(weights: &Weights) -> Result<(Graph, String)> {
@@ -77,7 +83,9 @@ pub(super) fn build(weights: &Weights) -> Result<(Graph, String)> {
     // The grid before the classifier follows from how many features its first layer takes.
     let features = net.tensor("classifier.0", "weight", 2)?.dim(1)?;
     let side = (features / channels.max(1)).isqrt().max(1);
-    x = net.builder.push("avgpool", Op::AdaptiveAvgPool([side; 2]), &[x]);
+    x = net
+        .builder
+        .push("avgpool", Op::AdaptiveAvgPool([side; 2]), &[x]);
     x = net.builder.push("flatten", Op::Flatten, &[x]);
     let linears: Vec<usize> = (0..64)
         .filter(|i| weights.has(&format!("classifier.{i}.weight")))
@@ -87,14 +95,20 @@ pub(super) fn build(weights: &Weights) -> Result<(Graph, String)> {
         if let Some(&following) = linears.get(n + 1) {
             // Linear, ReLU, Dropout, Linear: the first gap is a ReLU, a second one dropout.
             for gap in index + 1..following {
-                let op = if gap == index + 1 { Op::Relu } else { Op::Identity };
+                let op = if gap == index + 1 {
+                    Op::Relu
+                } else {
+                    Op::Identity
+                };
                 x = net.builder.push(&format!("classifier.{gap}"), op, &[x]);
             }
         }
     }
     let depth = convolutions.len() + linears.len();
     let suffix = if with_bn { "_bn" } else { "" };
-    let width = weights.dims("features.0.weight").and_then(|d| d.first().copied());
+    let width = weights
+        .dims("features.0.weight")
+        .and_then(|d| d.first().copied());
     let name = match (depth, width) {
         (11 | 13 | 16 | 19, Some(64)) => format!("vgg{depth}{suffix}"),
         (depth, width) => format!("vgg{depth}{suffix} (width {})", width.unwrap_or(0)),

@@ -72,7 +72,10 @@ impl Number for f32 {}
 impl Number for f64 {}
 
 /// The values of a contiguous tensor, without a copy.
-fn slice<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [T]> {
+fn slice<'a, T: WithDType>(
+    storage: &'a CpuStorage,
+    layout: &Layout,
+) -> candle_core::Result<&'a [T]> {
     let values = storage.as_slice::<T>()?;
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&values[start..end]),
@@ -317,10 +320,7 @@ fn max_pool_values<T: Number>(
                 *v = first_maximum(plane, &win, i / ow, i % ow).1;
             }
         });
-    Ok((
-        T::to_cpu_storage_owned(y),
-        Shape::from((n, c, oh, ow)),
-    ))
+    Ok((T::to_cpu_storage_owned(y), Shape::from((n, c, oh, ow))))
 }
 
 struct MaxPoolGrad(Pool);

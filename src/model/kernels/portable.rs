@@ -58,11 +58,8 @@ impl Tap {
             3,
         )?;
         Ok(
-            Tensor::zeros((n, c, h, w), values.dtype(), values.device())?.index_add(
-                &self.rows,
-                &wide,
-                2,
-            )?,
+            Tensor::zeros((n, c, h, w), values.dtype(), values.device())?
+                .index_add(&self.rows, &wide, 2)?,
         )
     }
 }
@@ -153,7 +150,9 @@ impl Kernels for Portable {
                     None => part,
                 });
             }
-            sum.ok_or_else(|| crate::text::fault::shape("convolution", "an empty kernel", &format!("{i} taps")))?
+            sum.ok_or_else(|| {
+                crate::text::fault::shape("convolution", "an empty kernel", &format!("{i} taps"))
+            })?
         };
         Ok(match &conv.bias {
             Some(bias) => y.broadcast_add(&bias.reshape((1, o, 1, 1))?)?,
@@ -174,7 +173,9 @@ impl Kernels for Portable {
             if is_square(conv) {
                 // What the forward division rounded away comes back as output padding.
                 let (s, p, d) = (conv.stride[0], conv.padding[0], conv.dilation[0]);
-                let natural = |out: usize, k: usize| ((out - 1) * s + d * (k - 1) + 1) as isize - 2 * p as isize;
+                let natural = |out: usize, k: usize| {
+                    ((out - 1) * s + d * (k - 1) + 1) as isize - 2 * p as isize
+                };
                 let (need_h, need_w) = (h as isize - natural(oh, kh), w as isize - natural(ow, kw));
                 if need_h == need_w && need_h >= 0 {
                     sum = Some(grad.conv_transpose2d(
@@ -189,7 +190,12 @@ impl Kernels for Portable {
             let part = match sum {
                 Some(part) => part,
                 None => {
-                    let padded = [n, per_group, h + 2 * conv.padding[0], w + 2 * conv.padding[1]];
+                    let padded = [
+                        n,
+                        per_group,
+                        h + 2 * conv.padding[0],
+                        w + 2 * conv.padding[1],
+                    ];
                     let mut sum = Tensor::zeros(padded.to_vec(), grad.dtype(), grad.device())?;
                     let all = taps([kh, kw], conv.stride, conv.dilation, [oh, ow], &grad)?;
                     for (t, tap) in all.iter().enumerate() {
@@ -265,7 +271,11 @@ impl Kernels for Portable {
         let taps = (pool.kernel[0] * pool.kernel[1]) as f64;
         match sum {
             Some(sum) => Ok((sum / taps)?),
-            None => Err(crate::text::fault::shape("avg-pool", "an empty window", "a window")),
+            None => Err(crate::text::fault::shape(
+                "avg-pool",
+                "an empty window",
+                "a window",
+            )),
         }
     }
 

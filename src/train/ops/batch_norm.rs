@@ -35,23 +35,22 @@ const LANES: usize = 16;
 
 /// Sum over `f(index)` for `0..n`, in a fixed order.
 fn lane_sum<const K: usize>(n: usize, f: impl Fn(usize) -> [f32; K]) -> [f64; K] {
-    let mut lanes = [[0.0_f32; LANES]; K];
+    let mut lanes = [[0.0_f32; K]; LANES];
     let whole = n - n % LANES;
+    let add = |sums: &mut [f32; K], terms: [f32; K]| {
+        for (sum, term) in sums.iter_mut().zip(terms) {
+            *sum += term;
+        }
+    };
     for start in (0..whole).step_by(LANES) {
-        for lane in 0..LANES {
-            let terms = f(start + lane);
-            for k in 0..K {
-                lanes[k][lane] += terms[k];
-            }
+        for (lane, sums) in lanes.iter_mut().enumerate() {
+            add(sums, f(start + lane));
         }
     }
     for i in whole..n {
-        let terms = f(i);
-        for k in 0..K {
-            lanes[k][0] += terms[k];
-        }
+        add(&mut lanes[0], f(i));
     }
-    lanes.map(|sums| sums.iter().map(|&v| f64::from(v)).sum())
+    std::array::from_fn(|k| lanes.iter().map(|sums| f64::from(sums[k])).sum())
 }
 
 struct Dims {
@@ -251,10 +250,9 @@ fn backward(
             ),
         )
         .for_each(|(dx, (x, (res, grad)))| {
-            for c in 0..dims.c {
+            for (c, &(sum, dot)) in sums.iter().enumerate() {
                 let plane = c * dims.plane..(c + 1) * dims.plane;
                 let (gamma, inverse) = gamma_and_inverse(c);
-                let (sum, dot) = sums[c];
                 // dx = gamma/sigma (g - mean(g) - xhat mean(g xhat)), written as a g + b x + d.
                 let a = gamma * inverse;
                 let b = -a * dot / count * inverse;

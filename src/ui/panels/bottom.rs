@@ -2,7 +2,6 @@
 
 use egui::{Align, Layout, ProgressBar, RichText, Spinner, Ui};
 
-use crate::session::MapState;
 use crate::text::{RESEARCH_ONLY, window as words};
 use crate::ui::App;
 use crate::ui::command::Command;
@@ -33,7 +32,6 @@ pub(in crate::ui) fn bottom_ui(app: &mut App, ui: &mut Ui) {
 fn work_ui(app: &mut App, ui: &mut Ui) {
     let p = theme::palette(ui);
     let quiet = |text: String| RichText::new(text).small().color(p.muted);
-    let waits = app.cells.iter().any(|c| matches!(c.state, MapState::Waiting));
     if app.export.is_some() {
         ui.add(Spinner::new().size(12.0));
         ui.label(quiet(words::EXPORTING.to_owned()));
@@ -42,7 +40,7 @@ fn work_ui(app: &mut App, ui: &mut Ui) {
         if ui.small_button(Command::Resume.label()).clicked() {
             app.send(Command::Resume);
         }
-    } else if app.session.is_busy() && (waits || app.cells.is_empty()) {
+    } else if app.is_waiting() {
         ui.add(Spinner::new().size(12.0));
         if let Some(progress) = app.session.progress() {
             ui.label(quiet(progress.label.clone()));

@@ -1,6 +1,6 @@
 //! The left side: which X-ray, which network, which finding, how sure.
 
-use egui::{Align, Frame, Key, Label, Layout, Panel, RichText, ScrollArea, TextEdit, Ui};
+use egui::{Align, Frame, Key, Label, Layout, Panel, RichText, ScrollArea, Ui};
 
 use super::{findings, top};
 use crate::model::facts::Provenance;
@@ -8,7 +8,7 @@ use crate::text::window as words;
 use crate::ui::App;
 use crate::ui::command::Command;
 use crate::ui::theme::{self, space};
-use crate::ui::widgets::{figures, rule_ui, section_ui};
+use crate::ui::widgets::{figures, rule_ui, section_ui, text_box_ui};
 
 pub(in crate::ui) fn case_ui(app: &mut App, ui: &mut Ui) {
     let plain = Frame::NONE;
@@ -56,10 +56,10 @@ fn explained_ui(app: &App, ui: &mut Ui) {
         .session
         .model()
         .is_some_and(|model| model.facts.temperature.is_some());
-    let verdict = words::verdict(called, app.threshold());
+    let verdict = words::verdict(called);
     ui.label(RichText::new(verdict).color(if called { p.text } else { p.caution }));
     ui.label(
-        RichText::new(words::logit_line(finding.logit, calibrated))
+        RichText::new(words::logit_line(finding.logit, calibrated, app.threshold()))
             .small()
             .color(p.muted),
     );
@@ -112,13 +112,7 @@ fn name_ui(ui: &mut Ui, named: Option<(String, String)>, otherwise: &str) {
 }
 
 fn path_box_ui(app: &mut App, ui: &mut Ui) {
-    let edit = ui.name_inputs(words::PATH_BOX, |ui| {
-        ui.add(
-            TextEdit::singleline(&mut app.path_box)
-                .hint_text(words::PATH_HINT)
-                .desired_width(f32::INFINITY),
-        )
-    });
+    let edit = text_box_ui(ui, words::PATH_BOX, words::PATH_HINT, &mut app.path_box);
     if edit.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter)) {
         app.open_path_box();
     }

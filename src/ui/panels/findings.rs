@@ -2,7 +2,7 @@
 
 use egui::text::{LayoutJob, TextWrapping};
 use egui::{
-    Align, Align2, Layout, Rect, Response, Role, Sense, Stroke, StrokeKind, TextEdit, Ui, WidgetInfo, pos2, vec2,
+    Align, Align2, Layout, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
 };
 use egui_extras::{Column, TableBuilder};
 
@@ -10,7 +10,7 @@ use crate::session::Finding;
 use crate::text::window as words;
 use crate::ui::App;
 use crate::ui::theme::{self, space};
-use crate::ui::widgets::{figures, section_ui};
+use crate::ui::widgets::{figures, section_ui, text_box_ui};
 
 const ROW: f32 = 28.0;
 /// From this many findings on, a filter is worth its room.
@@ -26,13 +26,7 @@ pub(super) fn findings_ui(app: &mut App, ui: &mut Ui) {
         });
     });
     if count >= FILTER_FROM {
-        ui.name_inputs(words::FILTER, |ui| {
-            ui.add(
-                TextEdit::singleline(&mut app.filter)
-                    .hint_text(words::FILTER)
-                    .desired_width(f32::INFINITY),
-            )
-        });
+        text_box_ui(ui, words::FILTER, words::FILTER, &mut app.filter);
     }
     if count == 0 {
         return;
@@ -61,7 +55,8 @@ pub(super) fn findings_ui(app: &mut App, ui: &mut Ui) {
                         chosen = Some(finding.index);
                     }
                 });
-                row.col(|ui| probability_ui(ui, finding.probability, selected));
+                let threshold = app.threshold_of(finding.index).unwrap_or(0.5);
+                row.col(|ui| probability_ui(ui, finding.probability, threshold, selected));
                 if row.response().clicked() {
                     chosen = Some(finding.index);
                 }
@@ -94,7 +89,7 @@ fn label_ui(ui: &mut Ui, finding: &Finding, selected: bool) -> Response {
     response.on_hover_text(words::finding_hint(label, finding.probability, finding.logit))
 }
 
-fn probability_ui(ui: &Ui, probability: f32, selected: bool) {
+fn probability_ui(ui: &Ui, probability: f32, threshold: f32, selected: bool) {
     let p = theme::palette(ui);
     let area = ui.max_rect();
     let y = area.center().y;
@@ -104,9 +99,10 @@ fn probability_ui(ui: &Ui, probability: f32, selected: bool) {
     let filled = Rect::from_min_size(rail.min, vec2(BAR_WIDTH * probability.clamp(0.0, 1.0), 4.0));
     let colour = if selected { p.accent } else { p.faint };
     ui.painter().rect_filled(filled, 2.0, colour);
-    // Where a coin would land.
+    // From here on the finding is called.
+    let tick = rail.left() + BAR_WIDTH * threshold.clamp(0.0, 1.0);
     ui.painter()
-        .vline(rail.center().x, (y - 4.0)..=(y + 4.0), Stroke::new(1.0, p.faint.gamma_multiply(0.7)));
+        .vline(tick, (y - 5.0)..=(y + 5.0), Stroke::new(1.0, p.muted));
     let font = theme::regular(theme::size::BODY);
     let galley = figures(ui, &words::probability(probability), &font, p.text);
     let at = Align2::RIGHT_CENTER.anchor_size(pos2(area.right() - 4.0, y), galley.size());

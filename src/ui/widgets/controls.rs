@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use egui::{
-    Align, Button, Color32, DragValue, FontId, Galley, Layout, RichText, Sense, Slider, Stroke, Ui, UiBuilder, vec2,
+    Align, Button, Color32, DragValue, FontId, Galley, Layout, Response, RichText, Sense, Slider, Stroke,
+    TextEdit, Ui, UiBuilder, vec2,
 };
 
 use crate::text::window as words;
@@ -112,6 +113,14 @@ pub(crate) fn segmented_ui<T: PartialEq + Copy>(
         });
     }
     *value != before
+}
+
+/// A one-line text box as wide as its panel, with a name for screen readers beside its hint.
+pub(crate) fn text_box_ui(ui: &mut Ui, name: &str, hint: &str, text: &mut String) -> Response {
+    let edit = TextEdit::singleline(text).hint_text(hint).desired_width(f32::INFINITY);
+    let response = ui.add(edit);
+    ui.ctx().accesskit_node_builder(response.id, |node| node.set_label(name));
+    response
 }
 
 /// Digits in columns of equal width. The fonts' own digits are proportional, and numbers that are

@@ -1,0 +1,373 @@
+//! The command line from end to end, on the real binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests fail loudly
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use serde_json::Value;
+use support::{camlens, json, recipe_tensors, relative_error, save, shared};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn ok(args: &[&str]) -> String {
+    let out = camlens(args);
+    assert_eq!(
+        out.status.code(),
+        Some(0),
+        "{args:?}: {}",
+        text(&out.stderr)
+    );
+    text(&out.stdout)
+}
+
+fn npy(path: &Path) -> (Vec<usize>, Vec<f32>) {
+    let tensor = Tensor::read_npy(path).unwrap();
+    (
+        tensor.dims().to_vec(),
+        tensor.flatten_all().unwrap().to_vec1().unwrap(),
+    )
+}
+
+fn path(p: &Path) -> &str {
+    p.to_str().unwrap()
+}
+
+#[test]
+fn methods_are_an_array_with_the_catalogues_fields() {
+    let methods: Value = serde_json::from_str(&ok(&["methods", "--json"])).unwrap();
+    let ids: Vec<&str> = methods
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        ids,
+        [
+            "grad-cam",
+            "grad-cam++",
+            "hires-cam",
+            "xgrad-cam",
+            "layer-cam",
+            "cam"
+        ]
+    );
+    assert!(methods[0]["label"].is_string() && methods[0]["family"].is_string());
+    assert!(ok(&["methods"]).contains("Selvaraju"));
+}
+
+#[test]
+fn layers_of_the_demo_are_named_as_pytorch_names_them() {
+    let layers: Value = serde_json::from_str(&ok(&["layers", "--demo", "--json"])).unwrap();
+    let find = |name: &str| {
+        layers
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|l| l["name"] == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(find("layer4")["alias_of"], "layer4.1.relu");
+    assert_eq!(find("layer4")["shape"].as_array().unwrap().len(), 4);
+    assert_eq!(find("conv1")["op"], "Conv2d");
+    assert_eq!(find("conv1")["receptive_field"], serde_json::json!([7, 7]));
+    assert_eq!(
+        find("maxpool")["receptive_field"],
+        serde_json::json!([11, 11])
+    );
+    assert_eq!(find("fc")["explainable"], false);
+    assert!(ok(&["layers", "--demo"]).contains("layer2.0.downsample.0"));
+}
+
+#[test]
+fn predict_gives_logits_and_findings() {
+    let found: Value = serde_json::from_str(&ok(&["predict", "--demo", "--json"])).unwrap();
+    assert_eq!(found["logits"].as_array().unwrap().len(), 2);
+    let findings = found["findings"].as_array().unwrap();
+    assert_eq!(findings[1]["label"], "Pneumonia");
+    let sum: f64 = findings
+        .iter()
+        .map(|f| f["probability"].as_f64().unwrap())
+        .sum();
+    assert!((sum - 1.0).abs() < 1e-5);
+    assert!(found["notices"].is_array());
+}
+
+#[test]
+fn explain_demo_writes_maps_overlays_and_a_manifest() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("maps");
+    ok(&[
+        "explain",
+        "--demo",
+        "--method",
+        "grad-cam,layer-cam",
+        "--layer",
+        "stages",
+        "--class",
+        "Pneumonia",
+        "--sign",
+        "signed",
+        "--threshold",
+        "0.1",
+        "--blur",
+        "12",
+        "--normalise",
+        "shared",
+        "--out",
+        path(&out),
+    ]);
+    let manifest = json(&out.join("manifest.json"));
+    let maps = manifest["maps"].as_array().unwrap();
+    assert_eq!(maps.len(), 8);
+    assert_eq!(manifest["target"], 1);
+    assert_eq!(manifest["post"]["blur_px"], 12.0);
+    for map in maps {
+        let (shape, values) = npy(&out.join(map["file"].as_str().unwrap()));
+        assert_eq!(serde_json::json!(shape), map["grid"]);
+        let largest = values.iter().copied().fold(f32::MIN, f32::max);
+        assert!((f64::from(largest) - map["max"].as_f64().unwrap()).abs() < 1e-6);
+        let overlay = image::open(out.join(map["overlay"].as_str().unwrap())).unwrap();
+        assert_eq!(overlay.width(), 1024);
+    }
+    // The same plan gives the same bytes.
+    let again = dir.path().join("again");
+    ok(&[
+        "explain",
+        "--demo",
+        "--method",
+        "grad-cam,layer-cam",
+        "--layer",
+        "stages",
+        "--class",
+        "Pneumonia",
+        "--sign",
+        "signed",
+        "--threshold",
+        "0.1",
+        "--blur",
+        "12",
+        "--normalise",
+        "shared",
+        "--out",
+        path(&again),
+    ]);
+    for map in maps {
+        for key in ["file", "overlay"] {
+            let name = map[key].as_str().unwrap();
+            assert_eq!(
+                fs::read(out.join(name)).unwrap(),
+                fs::read(again.join(name)).unwrap(),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_cell_that_fails_leaves_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = camlens(&[
+        "explain",
+        "--demo",
+        "--method",
+        "cam",
+        "--layer",
+        "layer3,layer4",
+        "--out",
+        path(dir.path()),
+    ]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(
+        text(&out.stderr).contains("cam at layer3"),
+        "{}",
+        text(&out.stderr)
+    );
+    let manifest = json(&dir.path().join("manifest.json"));
+    assert_eq!(manifest["maps"].as_array().unwrap().len(), 1);
+    assert_eq!(manifest["failed"][0]["layer"], "layer3");
+    assert!(dir.path().join("cam.layer4.npy").is_file());
+}
+
+#[test]
+fn explain_agrees_with_golden_from_ready_inputs_and_from_the_picture() {
+    let (Some(tensors), Some(golden)) = (recipe_tensors("resnet50", 0), shared("golden")) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let weights = dir.path().join("resnet50.safetensors");
+    // As DataParallel saves them: the prefix is taken off and said.
+    let prefixed: BTreeMap<String, Tensor> = tensors
+        .into_iter()
+        .map(|(k, v)| (format!("module.{k}"), v))
+        .collect();
+    save(&prefixed, &weights);
+    let inputs =
+        candle_core::safetensors::load(golden.join("input.safetensors"), &Device::Cpu).unwrap();
+    let input = dir.path().join("input.npy");
+    inputs["rgb_224x224"].write_npy(&input).unwrap();
+    let ready = dir.path().join("ready.safetensors");
+    save(
+        &BTreeMap::from([("input".to_owned(), inputs["rgb_224x224"].clone())]),
+        &ready,
+    );
+    let reference =
+        candle_core::safetensors::load(golden.join("resnet50.safetensors"), &Device::Cpu).unwrap();
+    let picture = golden.join("input_224x224.png");
+    for (i, image) in [&input, &ready, &picture].into_iter().enumerate() {
+        let out = dir.path().join(format!("out{i}"));
+        let done = camlens(&[
+            "explain",
+            "--model",
+            path(&weights),
+            "--image",
+            path(image),
+            "--method",
+            "grad-cam,layer-cam",
+            "--layer",
+            "stages",
+            "--class",
+            "966",
+            "--out",
+            path(&out),
+        ]);
+        assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+        assert!(text(&done.stderr).contains("'module.'"));
+        let manifest = json(&out.join("manifest.json"));
+        let logits: Vec<f32> = serde_json::from_value(manifest["logits"].clone()).unwrap();
+        let expected: Vec<f32> = reference["logits"]
+            .flatten_all()
+            .unwrap()
+            .to_vec1()
+            .unwrap();
+        assert!(relative_error(&logits, &expected) < 2e-5);
+        for map in manifest["maps"].as_array().unwrap() {
+            let (method, layer) = (
+                map["method"].as_str().unwrap(),
+                map["layer"].as_str().unwrap(),
+            );
+            let key = format!("{}/{layer}/class966/raw", method.replace('-', ""));
+            let expected: Vec<f32> = reference[&key].flatten_all().unwrap().to_vec1().unwrap();
+            let (_, values) = npy(&out.join(map["file"].as_str().unwrap()));
+            let error = relative_error(&values, &expected);
+            let limit = if layer == "layer4" { 1e-4 } else { 1e-3 };
+            assert!(error < limit, "{key}: off by {error}");
+        }
+    }
+}
+
+#[test]
+fn real_x_rays_get_a_finding_and_a_map() {
+    let Some(data) = shared("data") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let folders = [
+        "kermany/fullres/NORMAL",
+        "kermany/fullres/PNEUMONIA",
+        "nih/bbox_full",
+        "covid/hannover",
+    ];
+    for folder in folders {
+        let mut files: Vec<_> = fs::read_dir(data.join(folder))
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .collect();
+        files.sort();
+        for file in files.iter().take(2) {
+            let out = dir.path().join(file.file_stem().unwrap());
+            ok(&[
+                "explain",
+                "--demo",
+                "--image",
+                path(file),
+                "--class",
+                "Pneumonia",
+                "--out",
+                path(&out),
+            ]);
+            let manifest = json(&out.join("manifest.json"));
+            let size = image::image_dimensions(file).unwrap();
+            assert_eq!(
+                manifest["image"]["size"],
+                serde_json::json!([size.0, size.1])
+            );
+            assert_eq!(
+                image::image_dimensions(out.join("grad-cam.layer4.png")).unwrap(),
+                size
+            );
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_is_status_2_and_says_what_was_expected() {
+    for args in [
+        &["explain", "--demo"][..],
+        &["explain", "--demo", "--out", "x", "--normalise", "5..1"],
+        &["explain", "--demo", "--out", "x", "--threshold", "2"],
+        &["explain", "--demo", "--out", "x", "--colormap", "rainbow"],
+        &["predict", "--model", "m.safetensors"],
+        &["no-such-verb", "--demo"],
+    ] {
+        let out = camlens(args);
+        assert_eq!(
+            out.status.code(),
+            Some(2),
+            "{args:?}: {}",
+            text(&out.stderr)
+        );
+        assert!(!out.stderr.is_empty());
+    }
+}
+
+#[test]
+fn what_does_not_exist_is_named_with_what_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = path(dir.path());
+    for (args, words) in [
+        (["--class", "Fracture"], "class 'Fracture' does not exist"),
+        (["--layer", "layer9"], "layer 'layer9' does not exist"),
+        (["--layer", "fc"], "has no grid"),
+        (
+            ["--method", "sorcery"],
+            "method 'sorcery' does not exist; known: grad-cam",
+        ),
+        (
+            ["--set", "grad-cam++.mode=mine"],
+            "expected pytorch-grad-cam, official, torchcam",
+        ),
+    ] {
+        let mut all = vec!["explain", "--demo", "--method", "grad-cam++", "--out", out];
+        if args[0] == "--method" {
+            all.drain(2..4);
+        }
+        all.extend(args);
+        let done = camlens(&all);
+        assert_eq!(done.status.code(), Some(1), "{args:?}");
+        let stderr = text(&done.stderr);
+        assert!(stderr.contains(words), "{args:?}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(!dir.path().join("manifest.json").exists());
+    }
+}
+
+#[test]
+fn without_a_display_one_line_points_to_what_works() {
+    if cfg!(not(target_os = "linux")) {
+        return;
+    }
+    let out = camlens(&[]);
+    assert_eq!(out.status.code(), Some(1));
+    let stderr = text(&out.stderr);
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(
+        stderr.contains("camlens explain --demo --out DIR"),
+        "{stderr}"
+    );
+}

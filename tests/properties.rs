@@ -1,0 +1,502 @@
+//! Properties that hold for any network: kernels against plain loops, the reverse walk against
+//! finite differences, and identities between methods.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests fail loudly
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use camlens::explain::{Evidence, RawMap, catalogue, explain};
+use camlens::job::Job;
+use camlens::model::Model;
+use camlens::model::graph::{Conv2d, Pool};
+use camlens::model::kernels::{Kernels, cpu::Cpu, portable::Portable};
+use camlens::model::weights::Weights;
+use camlens::preprocess::ModelInput;
+use candle_core::{DType, Device, Tensor};
+use support::relative_error;
+
+/// Numbers in [-1, 1) that are the same everywhere.
+fn noise(name: &str, shape: &[usize]) -> Tensor {
+    let rules = [(String::new(), 1.0)];
+    let key = format!("{name}.noise");
+    let values: Vec<f32> = support::recipe_tensor(&key, shape, 7, &rules);
+    (Tensor::from_vec(values, shape, &Device::Cpu).unwrap() * 50.0).unwrap()
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    let flat = tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap();
+    flat.to_vec1().unwrap()
+}
+
+fn dot(a: &Tensor, b: &Tensor) -> f64 {
+    let pairs = values(a).into_iter().zip(values(b));
+    pairs.map(|(a, b)| f64::from(a) * f64::from(b)).sum()
+}
+
+fn all_kernels() -> [Arc<dyn Kernels>; 2] {
+    [Arc::new(Cpu), Arc::new(Portable)]
+}
+
+/// A convolution by its definition.
+fn plain_conv(x: &Tensor, conv: &Conv2d) -> Vec<f32> {
+    let (n, _, h, w) = x.dims4().unwrap();
+    let (o, ci, kh, kw) = conv.weight.dims4().unwrap();
+    let (xs, ws) = (values(x), values(&conv.weight));
+    let channels = ci * conv.groups;
+    let out = |size: usize, k: usize, a: usize| {
+        (size + 2 * conv.padding[a] - conv.dilation[a] * (k - 1) - 1) / conv.stride[a] + 1
+    };
+    let (oh, ow) = (out(h, kh, 0), out(w, kw, 1));
+    let mut y = Vec::new();
+    for b in 0..n {
+        for oc in 0..o {
+            let group = oc / (o / conv.groups);
+            for oy in 0..oh {
+                for ox in 0..ow {
+                    let mut sum = 0f64;
+                    for c in 0..ci {
+                        for ky in 0..kh {
+                            for kx in 0..kw {
+                                let iy = (oy * conv.stride[0] + ky * conv.dilation[0]) as isize
+                                    - conv.padding[0] as isize;
+                                let ix = (ox * conv.stride[1] + kx * conv.dilation[1]) as isize
+                                    - conv.padding[1] as isize;
+                                if iy < 0 || ix < 0 || iy >= h as isize || ix >= w as isize {
+                                    continue;
+                                }
+                                let at = ((b * channels + group * ci + c) * h + iy as usize) * w
+                                    + ix as usize;
+                                sum += f64::from(xs[at])
+                                    * f64::from(ws[((oc * ci + c) * kh + ky) * kw + kx]);
+                            }
+                        }
+                    }
+                    y.push(sum as f32);
+                }
+            }
+        }
+    }
+    y
+}
+
+#[test]
+fn convolutions_agree_with_plain_loops_and_gradients_are_their_adjoints() {
+    // in, out, groups, kernel, stride, padding, dilation
+    type Case = (
+        usize,
+        usize,
+        usize,
+        [usize; 2],
+        [usize; 2],
+        [usize; 2],
+        [usize; 2],
+    );
+    let cases: [Case; 8] = [
+        (3, 4, 1, [3, 3], [1, 1], [1, 1], [1, 1]),
+        (4, 6, 1, [1, 1], [1, 1], [0, 0], [1, 1]),
+        (4, 6, 1, [1, 1], [2, 2], [0, 0], [1, 1]),
+        (2, 4, 1, [7, 7], [2, 2], [3, 3], [1, 1]),
+        (4, 4, 2, [3, 3], [2, 2], [1, 1], [1, 1]),
+        (4, 4, 4, [3, 3], [1, 1], [2, 2], [2, 2]),
+        (3, 2, 1, [1, 7], [1, 1], [0, 3], [1, 1]),
+        (2, 3, 1, [3, 5], [2, 1], [1, 0], [1, 2]),
+    ];
+    for (i, (c, o, groups, k, stride, padding, dilation)) in cases.into_iter().enumerate() {
+        let conv = Conv2d {
+            weight: noise("weight", &[o, c / groups, k[0], k[1]]),
+            bias: None,
+            stride,
+            padding,
+            dilation,
+            groups,
+        };
+        let x = noise("x", &[2, c, 11, 14]);
+        let reference = plain_conv(&x, &conv);
+        for kernels in all_kernels() {
+            let y = kernels.conv2d(&x, &conv).unwrap();
+            let error = relative_error(&values(&y), &reference);
+            assert!(error < 1e-5, "case {i}, {}: off by {error}", kernels.name());
+            let g = noise("g", y.dims());
+            let back = kernels
+                .conv2d_input_grad(&g, &conv, [2, c, 11, 14])
+                .unwrap();
+            let (forward, adjoint) = (dot(&y, &g), dot(&x, &back));
+            let gap = (forward - adjoint).abs() / forward.abs().max(1.0);
+            assert!(
+                gap < 1e-4,
+                "case {i}, {}: {forward} and {adjoint}",
+                kernels.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_maximum_hands_its_gradient_to_the_first_of_equals() {
+    let pool = Pool::square(2, 2, 0);
+    let x = Tensor::new(
+        &[[[[1f32, 1.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]]],
+        &Device::Cpu,
+    )
+    .unwrap();
+    let g = Tensor::new(&[[[[1f32, 5.0]]]], &Device::Cpu).unwrap();
+    for kernels in all_kernels() {
+        let back = kernels.max_pool2d_grad(&x, &g, &pool).unwrap();
+        assert_eq!(
+            values(&back),
+            [1.0, 0.0, 5.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+            "{}",
+            kernels.name()
+        );
+    }
+}
+
+#[test]
+fn pools_agree_between_kernels_and_conserve_gradients() {
+    for pool in [
+        Pool::square(3, 2, 1),
+        Pool::square(2, 2, 0),
+        Pool::square(3, 1, 1),
+    ] {
+        // All negative: a border of zeros would win every maximum at the edge.
+        let x = (noise("pool", &[1, 3, 9, 12]) - 100.0).unwrap();
+        let [a, b] = all_kernels();
+        let y = a.max_pool2d(&x, &pool).unwrap();
+        assert_eq!(values(&y), values(&b.max_pool2d(&x, &pool).unwrap()));
+        assert!(values(&y).iter().all(|v| *v < 0.0));
+        let g = noise("g", y.dims());
+        let back = a.max_pool2d_grad(&x, &g, &pool).unwrap();
+        assert!(
+            relative_error(
+                &values(&b.max_pool2d_grad(&x, &g, &pool).unwrap()),
+                &values(&back)
+            ) < 1e-6
+        );
+        let total = |t: &Tensor| values(t).iter().map(|v| f64::from(*v)).sum::<f64>();
+        assert!((total(&back) - total(&g)).abs() < 1e-3);
+
+        let y = a.avg_pool2d(&x, &pool).unwrap();
+        assert!(relative_error(&values(&b.avg_pool2d(&x, &pool).unwrap()), &values(&y)) < 1e-6);
+        let back = a.avg_pool2d_grad(&g, &pool, [1, 3, 9, 12]).unwrap();
+        let other = b.avg_pool2d_grad(&g, &pool, [1, 3, 9, 12]).unwrap();
+        assert!(relative_error(&values(&other), &values(&back)) < 1e-5);
+        assert!((dot(&y, &g) - dot(&x, &back)).abs() / dot(&y, &g).abs().max(1.0) < 1e-4);
+    }
+}
+
+/// Names and shapes of a small network of each family; weights come from the recipe.
+fn small(family: &str, channels: usize, classes: usize) -> BTreeMap<String, Tensor> {
+    let mut shapes: Vec<(String, Vec<usize>)> = Vec::new();
+    let bn = |shapes: &mut Vec<(String, Vec<usize>)>, path: &str, c: usize| {
+        for leaf in ["weight", "bias", "running_mean", "running_var"] {
+            shapes.push((format!("{path}.{leaf}"), vec![c]));
+        }
+    };
+    match family {
+        "resnet" | "resnet bottleneck" => {
+            shapes.push(("conv1.weight".into(), vec![8, channels, 7, 7]));
+            bn(&mut shapes, "bn1", 8);
+            let bottleneck = family == "resnet bottleneck";
+            let mut c = 8;
+            for (stage, width) in [(1, 8), (2, 12)] {
+                for block in 0..2 {
+                    let p = format!("layer{stage}.{block}");
+                    let out = if bottleneck { 2 * width } else { width };
+                    let list: &[(usize, usize, usize)] = if bottleneck {
+                        &[(width, c, 1), (width, width, 3), (out, width, 1)]
+                    } else {
+                        &[(width, c, 3), (out, width, 3)]
+                    };
+                    for (i, &(o, ci, k)) in list.iter().enumerate() {
+                        shapes.push((format!("{p}.conv{}.weight", i + 1), vec![o, ci, k, k]));
+                        bn(&mut shapes, &format!("{p}.bn{}", i + 1), o);
+                    }
+                    if c != out || (stage > 1 && block == 0) {
+                        shapes.push((format!("{p}.downsample.0.weight"), vec![out, c, 1, 1]));
+                        bn(&mut shapes, &format!("{p}.downsample.1"), out);
+                    }
+                    c = out;
+                }
+            }
+            shapes.push(("fc.weight".into(), vec![classes, c]));
+            shapes.push(("fc.bias".into(), vec![classes]));
+        }
+        "densenet" => {
+            shapes.push(("features.conv0.weight".into(), vec![8, channels, 7, 7]));
+            bn(&mut shapes, "features.norm0", 8);
+            let mut c = 8;
+            for block in 1..=2 {
+                for layer in 1..=2 {
+                    let p = format!("features.denseblock{block}.denselayer{layer}");
+                    bn(&mut shapes, &format!("{p}.norm1"), c);
+                    shapes.push((format!("{p}.conv1.weight"), vec![12, c, 1, 1]));
+                    bn(&mut shapes, &format!("{p}.norm2"), 12);
+                    shapes.push((format!("{p}.conv2.weight"), vec![6, 12, 3, 3]));
+                    c += 6;
+                }
+                if block == 1 {
+                    bn(&mut shapes, "features.transition1.norm", c);
+                    shapes.push((
+                        "features.transition1.conv.weight".into(),
+                        vec![c / 2, c, 1, 1],
+                    ));
+                    c /= 2;
+                }
+            }
+            bn(&mut shapes, "features.norm5", c);
+            shapes.push(("classifier.weight".into(), vec![classes, c]));
+            shapes.push(("classifier.bias".into(), vec![classes]));
+        }
+        _ => {
+            let mut c = channels;
+            for (i, o) in [(0, 6), (3, 8), (6, 8)] {
+                shapes.push((format!("features.{i}.weight"), vec![o, c, 3, 3]));
+                shapes.push((format!("features.{i}.bias"), vec![o]));
+                if family == "vgg bn" {
+                    bn(&mut shapes, &format!("features.{}", i + 1), o);
+                }
+                c = o;
+            }
+            shapes.push(("classifier.0.weight".into(), vec![10, c * 49]));
+            shapes.push(("classifier.0.bias".into(), vec![10]));
+            shapes.push(("classifier.3.weight".into(), vec![classes, 10]));
+            shapes.push(("classifier.3.bias".into(), vec![classes]));
+        }
+    }
+    shapes
+        .into_iter()
+        .map(|(name, shape)| {
+            let values = support::recipe_tensor(&name, &shape, 3, &[]);
+            let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+            (name, tensor)
+        })
+        .collect()
+}
+
+const FAMILIES: [&str; 5] = ["resnet", "resnet bottleneck", "densenet", "vgg", "vgg bn"];
+
+fn model(tensors: BTreeMap<String, Tensor>) -> Model {
+    Model::build(&Weights::from_tensors("small", tensors), None, &Device::Cpu).unwrap()
+}
+
+fn ready(x: &Tensor) -> ModelInput {
+    ModelInput::from_ready(x.dims(), values(x)).unwrap()
+}
+
+fn logit(model: &Model, x: &Tensor, class: usize) -> f64 {
+    let trace = model.forward(&ready(x), &Job::default()).unwrap();
+    f64::from(trace.logits().unwrap()[class])
+}
+
+#[test]
+fn gradients_at_the_input_are_finite_differences() {
+    for family in FAMILIES {
+        for channels in [1, 3] {
+            let net = model(small(family, channels, 4));
+            let x = noise("image", &[1, channels, 40, 56]);
+            let v = noise("direction", &[1, channels, 40, 56]);
+            let job = Job::default();
+            let trace = net.forward(&ready(&x), &job).unwrap();
+            let taps = net.gradients(&trace, 2, &job).unwrap();
+            let exact = dot(taps.at(0).unwrap(), &v);
+            // Small enough to cross few kinks of the rectifiers, large enough for f32 logits.
+            let h = 1e-4;
+            let step = (&v * h).unwrap();
+            let up = logit(&net, &(&x + &step).unwrap(), 2);
+            let down = logit(&net, &(&x - &step).unwrap(), 2);
+            let slope = (up - down) / (2.0 * h);
+            let gap = (slope - exact).abs() / slope.abs().max(0.05);
+            assert!(
+                gap < 2e-2,
+                "{family}, {channels} channels: {exact} for {slope}"
+            );
+        }
+    }
+}
+
+#[test]
+fn gradients_inside_are_finite_differences() {
+    // Moving the offset of a BatchNorm's channel moves the logit by the sum of the gradient there.
+    let h = 2e-4;
+    for family in ["resnet", "resnet bottleneck", "densenet", "vgg bn"] {
+        let tensors = small(family, 2, 3);
+        let net = model(tensors.clone());
+        let x = noise("image", &[1, 2, 40, 40]);
+        let job = Job::default();
+        let trace = net.forward(&ready(&x), &job).unwrap();
+        let taps = net.gradients(&trace, 1, &job).unwrap();
+        let offsets: Vec<&String> = tensors
+            .keys()
+            .filter(|k| {
+                k.ends_with(".bias") && tensors.contains_key(&k.replace(".bias", ".running_var"))
+            })
+            .collect();
+        assert!(offsets.len() >= 3, "{family}");
+        for key in offsets {
+            let path = key.trim_end_matches(".bias");
+            let node = net.graph.find(path).unwrap();
+            let gradient = taps.at(node).unwrap();
+            let (_, _, rows, columns) = gradient.dims4().unwrap();
+            let exact: f32 = values(gradient)[..rows * columns].iter().sum();
+            let moved = |by: f32| {
+                let mut tensors = tensors.clone();
+                let mut offset = values(&tensors[key]);
+                offset[0] += by;
+                let shape = tensors[key].shape().clone();
+                let tensor = Tensor::from_vec(offset, shape, &Device::Cpu).unwrap();
+                tensors.insert(key.clone(), tensor);
+                logit(&model(tensors), &x, 1)
+            };
+            let slope = (moved(h) - moved(-h)) / f64::from(2.0 * h);
+            let gap = (slope - f64::from(exact)).abs();
+            assert!(
+                gap < 2e-2 * slope.abs().max(0.2),
+                "{family} {path}: {exact} for {slope}"
+            );
+        }
+    }
+}
+
+fn map(net: &Model, x: &Tensor, method: &str, layer: &str) -> camlens::Result<RawMap> {
+    let job = Job::default();
+    let input = ready(x);
+    let trace = net.forward(&input, &job)?;
+    let taps = net.gradients(&trace, 1, &job)?;
+    let evidence = Evidence::read(net, &trace, &taps, 1, layer, &job)?;
+    explain(
+        catalogue::find(method)?,
+        &BTreeMap::new(),
+        &evidence,
+        &input,
+    )
+}
+
+#[test]
+fn before_pooling_and_a_linear_head_the_gradient_methods_are_cam() {
+    for (family, layer) in [("resnet", "layer2"), ("densenet", "features.relu5")] {
+        let net = model(small(family, 1, 3));
+        let x = noise("image", &[1, 1, 48, 64]);
+        let cam = map(&net, &x, "cam", layer).unwrap();
+        let cells = (cam.width * cam.height) as f32;
+        for method in ["grad-cam", "hires-cam", "xgrad-cam"] {
+            let other = map(&net, &x, method, layer).unwrap();
+            let scaled: Vec<f32> = other.values.iter().map(|v| v * cells).collect();
+            let error = relative_error(&scaled, &cam.values);
+            assert!(error < 1e-4, "{family} {method}: off by {error}");
+        }
+        // What the logit is the mean of, less the bias.
+        let mean: f32 = cam.values.iter().sum::<f32>() / cells;
+        let key = if family == "resnet" {
+            "fc.bias"
+        } else {
+            "classifier.bias"
+        };
+        let bias = values(&small(family, 1, 3)[key])[1];
+        let logit = logit(&net, &x, 1) as f32;
+        assert!(
+            (mean + bias - logit).abs() < 1e-4,
+            "{family}: {mean} + {bias} for {logit}"
+        );
+    }
+    let vgg = model(small("vgg", 1, 3));
+    let refused = map(&vgg, &noise("image", &[1, 1, 48, 64]), "cam", "features.7").unwrap_err();
+    assert!(refused.message().contains("another head"), "{refused}");
+}
+
+#[test]
+fn every_method_works_at_every_layer_that_has_a_grid() {
+    for family in FAMILIES {
+        let net = model(small(family, 2, 3));
+        let x = noise("image", &[1, 2, 40, 56]);
+        for layer in net.layers_named("all").unwrap() {
+            for method in catalogue::METHODS.iter().filter(|m| m.id != "cam") {
+                let map = map(&net, &x, method.id, &layer).unwrap();
+                assert!(
+                    map.values.iter().all(|v| v.is_finite()),
+                    "{family} {layer} {}",
+                    method.id
+                );
+                assert_eq!(map.values.len(), map.width * map.height);
+            }
+        }
+    }
+}
+
+#[test]
+fn module_paths_are_those_of_pytorch() {
+    let net = model(small("resnet bottleneck", 3, 5));
+    let name = |path: &str| net.graph.nodes[net.graph.find(path).unwrap()].name.clone();
+    assert_eq!(name("layer2"), "layer2.1.relu");
+    assert_eq!(name("layer1.0"), "layer1.0.relu");
+    assert_eq!(name("layer1.0.relu#1"), "layer1.0.relu#1");
+    assert_eq!(name("layer1.0.relu#2"), "layer1.0.relu#2");
+    assert_eq!(net.input_shape(), [3, 224, 224]);
+    assert_eq!(net.classes(), 5);
+    let dense = model(small("densenet", 1, 2));
+    let name = |path: &str| {
+        dense.graph.nodes[dense.graph.find(path).unwrap()]
+            .name
+            .clone()
+    };
+    assert_eq!(name("features"), "features.norm5");
+    assert_eq!(name("features.denseblock2"), "features.denseblock2.concat");
+    assert_eq!(
+        name("features.denseblock1.denselayer1"),
+        "features.denseblock1.denselayer1.conv2"
+    );
+}
+
+#[test]
+fn catalogue_rows_are_complete() {
+    for method in catalogue::METHODS {
+        for words in [
+            method.label,
+            method.family,
+            method.shows,
+            method.weakness,
+            method.formula,
+            method.citation.text,
+        ] {
+            assert!(words.len() > 2, "{}", method.id);
+        }
+        assert!(method.citation.bibtex.starts_with('@'), "{}", method.id);
+        assert!(method.cost.forward >= 1, "{}", method.id);
+        let mut values = BTreeMap::new();
+        values.insert("no-such".to_owned(), "1".to_owned());
+        assert!(method.check(&values).is_err());
+        method.check(&method.resolved(&BTreeMap::new())).unwrap();
+    }
+}
+
+#[test]
+fn grad_cam_pp_modes_differ_and_are_finite() {
+    let net = model(small("resnet", 1, 3));
+    let (x, job) = (noise("image", &[1, 1, 64, 64]), Job::default());
+    let input = ready(&x);
+    let trace = net.forward(&input, &job).unwrap();
+    let taps = net.gradients(&trace, 1, &job).unwrap();
+    let evidence = Evidence::read(&net, &trace, &taps, 1, "layer1", &job).unwrap();
+    let method = catalogue::find("grad-cam++").unwrap();
+    let of = |mode: &str| {
+        let values = BTreeMap::from([("mode".to_owned(), mode.to_owned())]);
+        explain(method, &values, &evidence, &input).unwrap().values
+    };
+    let maps = ["pytorch-grad-cam", "official", "torchcam"].map(of);
+    assert!(maps.iter().flat_map(|m| m.iter()).all(|v| v.is_finite()));
+    assert_ne!(maps[0], maps[1]);
+    assert_ne!(maps[0], maps[2]);
+}
+
+#[test]
+fn cancelled_work_ends_with_a_cancellation() {
+    let net = model(small("resnet", 1, 3));
+    let job = Job::default();
+    job.cancel();
+    let error = net
+        .forward(&ready(&noise("image", &[1, 1, 64, 64])), &job)
+        .err()
+        .unwrap();
+    assert!(error.is_cancelled());
+}
