@@ -203,6 +203,57 @@ fn choosing_another_finding_explains_that_one() {
     }
 }
 
+/// The demo network with another classifier: 14 outputs without names.
+fn many_classes(dir: &Path) -> PathBuf {
+    use candle_core::{Device, Tensor};
+    let bytes = std::fs::read(asset("models/demo/model.safetensors")).unwrap();
+    let mut tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).unwrap();
+    let features = tensors["fc.weight"].dim(1).unwrap();
+    let values: Vec<f32> = (0..14 * features).map(|i| ((i * 37 % 101) as f32 / 101.0 - 0.5) * 0.4).collect();
+    let weight = Tensor::from_vec(values, (14, features), &Device::Cpu).unwrap();
+    tensors.insert("fc.weight".to_owned(), weight);
+    let bias = Tensor::zeros(14, candle_core::DType::F32, &Device::Cpu).unwrap();
+    tensors.insert("fc.bias".to_owned(), bias);
+    let path = dir.join("fourteen.safetensors");
+    candle_core::safetensors::save(&tensors, &path).unwrap();
+    path
+}
+
+#[test]
+fn many_findings_are_sorted_and_filtered_and_guesses_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut h = window();
+    h.input_mut()
+        .dropped_files
+        .push(Arc::new(Dropped(many_classes(dir.path()))));
+    until(&mut h, "the network with 14 outputs", |app| {
+        app.session().findings().len() == 14 && app.is_complete()
+    });
+    // The most probable finding is explained and stands first.
+    let app = h.state();
+    assert_eq!(app.target(), Some(app.session().top()));
+    assert!(app.session().notices().any(|words| words.contains("guess")));
+    let top = app.session().findings()[app.session().top()].label.clone();
+    let height = |h: &Harness<'_, App>, label: &str| {
+        h.query_by_role_and_label(Role::Button, label).map(|node| node.rect().top())
+    };
+    let first = height(&h, &top).unwrap();
+    for finding in app.session().findings() {
+        if finding.label != top
+            && let Some(other) = height(&h, &finding.label)
+        {
+            assert!(other > first, "{} stands above {top}", finding.label);
+        }
+    }
+    h.get_by_role_and_label(Role::TextInput, "Filter findings").focus();
+    h.step();
+    h.get_by_role_and_label(Role::TextInput, "Filter findings").type_text("class 13");
+    steps(&mut h, 2);
+    assert!(height(&h, "Class 2").is_none());
+    h.get_by_role_and_label(Role::Button, "Class 13").click();
+    until(&mut h, "class 13", |app| app.target() == Some(13) && app.is_complete());
+}
+
 // ---- depth -------------------------------------------------------------------------------------
 
 #[test]

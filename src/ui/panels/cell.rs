@@ -1,8 +1,8 @@
 //! One panel: method, layer, picture with heat, colour scale, and what must be said about the map.
 
 use egui::{
-    Align, Align2, Button, Color32, ComboBox, CornerRadius, Label, Layout, PointerButton, Rect, Response, RichText, Role,
-    Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2,
+    Align, Align2, Button, Color32, ComboBox, CornerRadius, Label, Layout, PointerButton, Rect, RectAlign, Response, RichText, Role,
+    Sense, Stroke, StrokeKind, Tooltip, Ui, UiBuilder, WidgetInfo, pos2, vec2,
 };
 
 use super::sheets::method_card_ui;
@@ -13,7 +13,7 @@ use crate::session::MapState;
 use crate::text::window as words;
 use crate::ui::App;
 use crate::ui::command::Command;
-use crate::ui::theme;
+use crate::ui::theme::{self, space};
 use crate::ui::viewport::Placed;
 use crate::ui::widgets::{colour_scale_ui, depth_ui};
 
@@ -114,9 +114,13 @@ fn method_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &'static str) {
             .width(128.0)
             .show_ui(ui, |ui| {
                 ui.set_min_width(180.0);
+                ui.spacing_mut().item_spacing.y = 2.0;
                 for method in METHODS {
-                    ui.selectable_value(&mut chosen, method.id, method.label)
-                        .on_hover_ui(|ui| method_card_ui(ui, method));
+                    let entry = ui.selectable_value(&mut chosen, method.id, method.label);
+                    // Beside the list, not over it.
+                    let mut card = Tooltip::for_enabled(&entry);
+                    card.popup = card.popup.align(RectAlign::RIGHT_START).gap(space::M);
+                    card.show(|ui| method_card_ui(ui, method));
                 }
             })
     });
