@@ -234,6 +234,9 @@ pub(super) struct TrainArgs {
     /// Stops after this many minutes, at the end of an epoch
     #[arg(long)]
     pub(super) minutes: Option<f64>,
+    /// Starts from the weights of a network in this folder and trains gently (fine-tuning)
+    #[arg(long, value_name = "DIR")]
+    pub(super) from: Option<PathBuf>,
     /// Goes on from the checkpoint in the folder
     #[arg(long)]
     pub(super) resume: bool,
@@ -247,6 +250,12 @@ pub(super) struct SamplesArgs {
     /// Folder for the sample cases
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
+    /// Instead of the sample cases, a data set of this many other synthetic people for training
+    #[arg(long, value_name = "COUNT")]
+    pub(super) people: Option<usize>,
+    /// Seed of those people
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
 }
 
 fn parse_share(text: &str) -> Result<f32, String> {

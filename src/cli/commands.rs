@@ -185,6 +185,7 @@ pub(super) fn train(args: TrainArgs) -> Result<ExitCode> {
             out: args.out.clone(),
             minutes: args.minutes,
             resume: args.resume,
+            from: args.from,
         };
         train::run(&options, &job)?
     };
@@ -199,7 +200,13 @@ pub(super) fn train(args: TrainArgs) -> Result<ExitCode> {
 }
 
 pub(super) fn samples(args: &SamplesArgs) -> Result<ExitCode> {
-    synth::make(&args.out, &progress_bar::job())?;
+    let job = progress_bar::job();
+    if let Some(count) = args.people {
+        synth::make_set(&args.out, count, args.seed, &job)?;
+        return print(&format!("{}\n", args.out.join("manifest.csv").display()))
+            .map(|()| ExitCode::SUCCESS);
+    }
+    synth::make(&args.out, &job)?;
     print(&format!("{}\n", args.out.join(synth::LIST).display()))?;
     Ok(ExitCode::SUCCESS)
 }

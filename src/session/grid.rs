@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::analysis::Analysis;
@@ -14,9 +15,12 @@ use crate::export::{Bundle, npy_bytes, png_bytes, safe_name};
 use crate::job::Job;
 use crate::model::{Model, device};
 use crate::plan::{MapKey, Plan, Post};
-use crate::post::{Field, process_named, scale_range};
+use crate::post::{Field, ScaleRange, process_named, scale_range};
 use crate::render::{Heat, overlay};
 use crate::text::{APP, RESEARCH_ONLY};
+
+/// Overlays that are drawn side by side.
+const PICTURES_AT_A_TIME: usize = 8;
 
 /// What a run wrote.
 pub struct Report {
@@ -152,40 +156,47 @@ fn write_cells(
 ) -> Result<Vec<Value>> {
     let fields: Vec<&Field> = cells.iter().map(|cell| &cell.field).collect();
     let ranges = scale_range(&fields, &plan.post);
+    let notes = [("Software", APP), ("Disclaimer", RESEARCH_ONLY)];
+    let Post { sign, cut, .. } = plan.post;
+    let pairs: Vec<(&Cell, ScaleRange)> = cells.iter().zip(ranges).collect();
     let mut maps = Vec::with_capacity(cells.len());
-    for (cell, range) in cells.iter().zip(ranges) {
-        let stem = safe_name(&format!("{}.{}", cell.key.method, cell.key.layer));
-        let (file, overlay_file) = (format!("{stem}.npy"), format!("{stem}.png"));
-        let map = &cell.map;
-        bundle.write(&file, &npy_bytes([map.width, map.height], &map.values)?)?;
-        let Post { sign, cut, .. } = plan.post;
-        let heat = Heat {
-            field: &cell.field,
-            range,
-            sign,
-            view: plan.view,
-            cut,
-        };
-        let notes = [("Software", APP), ("Disclaimer", RESEARCH_ONLY)];
-        bundle.write(
-            &overlay_file,
-            &png_bytes(&overlay(&picture.display, &heat), &notes)?,
-        )?;
-        let (min, max) = map.range();
-        let notices: Vec<&String> = map.notices.iter().chain(&cell.field.notice).collect();
-        maps.push(json!({
-            "method": map.method,
-            "label": catalogue::find(&map.method)?.label,
-            "layer": map.layer,
-            "target": map.target,
-            "file": file,
-            "overlay": overlay_file,
-            "grid": [map.height, map.width],
-            "min": min,
-            "max": max,
-            "scale": range,
-            "notices": notices,
-        }));
+    // Pictures are drawn and packed side by side, a few at a time: large X-rays make large pictures.
+    for pairs in pairs.chunks(PICTURES_AT_A_TIME) {
+        let drawn: Vec<Result<Vec<u8>>> = pairs
+            .par_iter()
+            .map(|(cell, range)| {
+                let heat = Heat {
+                    field: &cell.field,
+                    range: *range,
+                    sign,
+                    view: plan.view,
+                    cut,
+                };
+                png_bytes(&overlay(&picture.display, &heat), &notes)
+            })
+            .collect();
+        for ((cell, range), picture) in pairs.iter().zip(drawn) {
+            let stem = safe_name(&format!("{}.{}", cell.key.method, cell.key.layer));
+            let (file, overlay_file) = (format!("{stem}.npy"), format!("{stem}.png"));
+            let map = &cell.map;
+            bundle.write(&file, &npy_bytes([map.width, map.height], &map.values)?)?;
+            bundle.write(&overlay_file, &picture?)?;
+            let (min, max) = map.range();
+            let notices: Vec<&String> = map.notices.iter().chain(&cell.field.notice).collect();
+            maps.push(json!({
+                "method": map.method,
+                "label": catalogue::find(&map.method)?.label,
+                "layer": map.layer,
+                "target": map.target,
+                "file": file,
+                "overlay": overlay_file,
+                "grid": [map.height, map.width],
+                "min": min,
+                "max": max,
+                "scale": range,
+                "notices": notices,
+            }));
+        }
     }
     Ok(maps)
 }

@@ -29,7 +29,6 @@ pub(crate) struct Person {
 
 impl Person {
     /// The same film with another number of pixels.
-    #[cfg(test)]
     pub(crate) fn at_width(mut self, width: usize) -> Self {
         let scale = self.view.width as f32 / width as f32;
         self.view.height = (self.view.height as f32 / scale).round() as usize;
@@ -49,7 +48,7 @@ fn view(width: usize, height: usize, field_mm: f32, top: f32) -> View {
     }
 }
 
-fn man() -> Person {
+pub(crate) fn man() -> Person {
     Person {
         chest: Chest {
             seed: 7,
@@ -84,7 +83,7 @@ fn man() -> Person {
     }
 }
 
-fn woman() -> Person {
+pub(crate) fn woman() -> Person {
     Person {
         chest: Chest {
             seed: 23,
@@ -119,7 +118,7 @@ fn woman() -> Person {
     }
 }
 
-fn toddler() -> Person {
+pub(crate) fn toddler() -> Person {
     Person {
         chest: Chest {
             seed: 41,

@@ -30,6 +30,7 @@ mod bones;
 mod cases;
 mod film;
 mod lesion;
+mod people;
 mod plane;
 mod render;
 mod spine;
@@ -37,8 +38,10 @@ mod spine;
 mod tests;
 mod vessels;
 
-use cases::Case;
+use cases::{Case, Person};
+use lesion::Lesion;
 pub use lesion::add_opacity;
+pub use people::make_set;
 use plane::Plane;
 
 /// Name of the list that stands beside the films.
@@ -134,8 +137,12 @@ pub fn make(out_dir: &Path, job: &Job) -> Result<()> {
 
 /// Film and mask of a case, as grey levels 0 to 1.
 fn render(case: &Case, job: &Job) -> Result<(Plane, Plane)> {
-    let p = &case.person;
-    let picture = render::picture(&p.chest, &p.view, &p.film, p.matter, &case.lesions, job)?;
+    render_person(&case.person, &case.lesions, job)
+}
+
+/// Film and mask of a person with disease.
+fn render_person(p: &Person, lesions: &[Lesion], job: &Job) -> Result<(Plane, Plane)> {
+    let picture = render::picture(&p.chest, &p.view, &p.film, p.matter, lesions, job)?;
     let mask = picture
         .mask
         .map(|share| if share > MASK_SHARE { 1.0 } else { 0.0 });

@@ -4,6 +4,8 @@
 pub const OPENING_MODEL: &str = "Opening the network";
 /// Progress: an image is read.
 pub const OPENING_IMAGE: &str = "Opening the image";
+/// Progress: synthetic chests.
+pub const RENDERING: &str = "Rendering synthetic chests";
 /// Progress: the forward pass.
 pub const FORWARD: &str = "Running the network";
 /// Progress: the reverse walk.
@@ -198,8 +200,6 @@ pub const NO_FINDINGS: &str = "There are no findings for this pair";
 pub const FILTER: &str = "Filter findings";
 /// Column.
 pub const PROBABILITY: &str = "Probability";
-/// Column.
-pub const FINDING: &str = "Finding";
 /// Heading of a quiet list.
 pub const GUESSED: &str = "What to know";
 /// In place of the list.
@@ -488,3 +488,8 @@ pub const MOUSE: [(&str, &str); 5] = [
     ("Hold Space", "See the X-ray under the overlay"),
     ("Arrows on a slider", "One step; Page keys: one stage"),
 ];
+
+/// Keys that set the number of panels.
+pub const PANEL_KEYS: &str = "1 to 6";
+/// What they do.
+pub const PANEL_KEYS_EFFECT: &str = "So many panels";

@@ -51,7 +51,7 @@ pub(super) struct Learner<'a> {
     pub(super) saved: Instant,
 }
 
-/// Trains on the training cases of `data`. With `resume` an interrupted run's checkpoint in `folder` is
+/// Trains on the training cases of `data`, from the weights of `start` or from random ones. With `resume` an interrupted run's checkpoint in `folder` is
 /// taken up at the very step where it stopped; the result is the one an uninterrupted run gives.
 ///
 /// # Errors
@@ -59,6 +59,7 @@ pub(super) struct Learner<'a> {
 /// a loss that is no number.
 pub fn learn(
     setup: &Setup,
+    start: Option<&State>,
     data: &Dataset,
     folder: &Path,
     resume: bool,
@@ -66,6 +67,9 @@ pub fn learn(
     job: &Job,
 ) -> Result<Learned> {
     let network = Network::new(&setup.shape(), setup.seed)?;
+    if let Some(start) = start {
+        network.load(start)?;
+    }
     let mut learner = Learner {
         average: network.state()?,
         optimiser: AdamW::new(network.parameters(), setup.weight_decay),
@@ -317,7 +321,16 @@ mod tests {
     fn interrupted_and_resumed_gives_the_uninterrupted_bytes() {
         let (setup, data) = (setup(), toy());
         let folder = tempfile::tempdir().unwrap();
-        let whole = learn(&setup, &data, folder.path(), false, None, &Job::default()).unwrap();
+        let whole = learn(
+            &setup,
+            None,
+            &data,
+            folder.path(),
+            false,
+            None,
+            &Job::default(),
+        )
+        .unwrap();
         assert_eq!(whole.history.len(), 3);
         for stop in [0, 4, 6, 11] {
             let folder = tempfile::tempdir().unwrap();
@@ -329,11 +342,20 @@ mod tests {
                 }
             });
             handle.set(job.clone()).ok().unwrap();
-            let Err(error) = learn(&setup, &data, folder.path(), false, None, &job) else {
+            let Err(error) = learn(&setup, None, &data, folder.path(), false, None, &job) else {
                 panic!("the job was cancelled");
             };
             assert!(error.is_cancelled());
-            let resumed = learn(&setup, &data, folder.path(), true, None, &Job::default()).unwrap();
+            let resumed = learn(
+                &setup,
+                None,
+                &data,
+                folder.path(),
+                true,
+                None,
+                &Job::default(),
+            )
+            .unwrap();
             assert_eq!(bytes(&whole), bytes(&resumed), "stopped at step {stop}");
         }
     }
@@ -350,7 +372,7 @@ mod tests {
             let job = Job::default();
             bytes(
                 &pool
-                    .install(|| learn(setup, &data, folder.path(), false, None, &job))
+                    .install(|| learn(setup, None, &data, folder.path(), false, None, &job))
                     .unwrap(),
             )
         };
@@ -373,13 +395,13 @@ mod tests {
         let (setup, data) = (setup(), toy());
         let folder = tempfile::tempdir().unwrap();
         let job = Job::default();
-        let Err(error) = learn(&setup, &data, folder.path(), true, None, &job) else {
+        let Err(error) = learn(&setup, None, &data, folder.path(), true, None, &job) else {
             panic!("there is nothing to resume");
         };
         assert!(error.to_string().contains(CHECKPOINT), "{error}");
-        learn(&setup, &data, folder.path(), false, None, &job).unwrap();
+        learn(&setup, None, &data, folder.path(), false, None, &job).unwrap();
         let other = Setup { batch: 8, ..setup };
-        assert!(learn(&other, &data, folder.path(), true, None, &job).is_err());
+        assert!(learn(&other, None, &data, folder.path(), true, None, &job).is_err());
     }
 
     #[test]
@@ -387,7 +409,7 @@ mod tests {
         let (setup, data) = (setup(), toy());
         let folder = tempfile::tempdir().unwrap();
         let job = Job::default();
-        let learned = learn(&setup, &data, folder.path(), false, Some(0.0), &job).unwrap();
+        let learned = learn(&setup, None, &data, folder.path(), false, Some(0.0), &job).unwrap();
         assert!(learned.unfinished && folder.path().join(CHECKPOINT).exists());
         assert_eq!(job.take_notices().len(), 1);
     }

@@ -45,7 +45,7 @@ use network::{Network, shape_of};
 use predict::Input;
 use sample::{Stratum, strata};
 use setup::{EpochRecord, Setup};
-use state::{Metadata, from_bytes, to_bytes, write_atomic};
+use state::{Metadata, State, from_bytes, to_bytes, write_atomic};
 
 /// Classes in the order of the logits.
 pub const LABELS: [&str; 2] = ["Normal", "Pneumonia"];
@@ -98,6 +98,8 @@ pub struct Options {
     pub minutes: Option<f64>,
     /// Whether to go on from the folder's checkpoint.
     pub resume: bool,
+    /// Folder of a network whose weights are the start; `None` starts from random ones.
+    pub from: Option<PathBuf>,
 }
 
 impl Options {
@@ -108,17 +110,23 @@ impl Options {
 
     /// Everything that fixes the run besides the data.
     pub fn setup(&self) -> Setup {
+        let start = self.from.is_some();
         Setup {
             widths: [16, 32, 64, 128],
             blocks: [2; 4],
             seed: self.seed,
             epochs: self.epochs,
             batch: 32,
-            peak_rate: 2e-3,
+            // A network that has learned is only moved gently.
+            peak_rate: if start { 4e-4 } else { 2e-3 },
             weight_decay: 0.05,
             smoothing: 0.05,
             average: 0.99,
-            sides: vec![(0.0, 128), (0.55, SIDE)],
+            sides: if start {
+                vec![(0.0, SIDE)]
+            } else {
+                vec![(0.0, 128), (0.55, SIDE)]
+            },
             opacities: 0.4,
             input: Input {
                 mean: 0.5,
@@ -134,8 +142,12 @@ impl Options {
                 .map_or_else(String::new, |n| n.to_string_lossy().into_owned())
         };
         let data: Vec<String> = self.data.iter().map(|p| name(p)).collect();
+        let from = self
+            .from
+            .as_ref()
+            .map_or_else(String::new, |path| format!(" --from {}", name(path)));
         format!(
-            "camlens train --data {} --recipe plain --out models/{} --seed {} --epochs {}",
+            "camlens train --data {} --recipe plain --out models/{} --seed {} --epochs {}{from}",
             data.join(","),
             name(&self.out),
             self.seed,
@@ -188,8 +200,13 @@ pub fn run(options: &Options, job: &Job) -> Result<Report> {
     if drawn < setup.batch {
         return Err(fault::too_few_to_train(drawn, setup.batch));
     }
+    let start = match &options.from {
+        Some(folder) => Some(read_network(folder)?),
+        None => None,
+    };
     let learned = learn(
         &setup,
+        start.as_ref().map(|(state, _)| state),
         &data,
         &options.out,
         options.resume,
@@ -222,13 +239,18 @@ pub fn report(data: &[PathBuf], folder: &Path, job: &Job) -> Result<Report> {
     let all: serde_json::Value = serde_json::from_str(&text).map_err(broken)?;
     let record: RunRecord =
         serde_json::from_value(all.get("run").cloned().unwrap_or_default()).map_err(broken)?;
-    let path = folder.join(MODEL);
-    let bytes = std::fs::read(&path).map_err(|e| fault::read(&path, &e))?;
-    let (state, _) = from_bytes(&bytes, &path)?;
+    let (state, _) = read_network(folder)?;
     let network = Network::new(&shape_of(&state)?, 0)?;
     network.load(&state)?;
     let data = Dataset::read(data, SIDE, job)?;
     publish(folder, &network, record, &data, job)
+}
+
+/// Weights and metadata of the network in a folder.
+fn read_network(folder: &Path) -> Result<(State, Metadata)> {
+    let path = folder.join(MODEL);
+    let bytes = std::fs::read(&path).map_err(|e| fault::read(&path, &e))?;
+    from_bytes(&bytes, &path)
 }
 
 /// The preprocessing that training used, for whoever opens the model.

@@ -63,7 +63,10 @@ impl App {
             Command::PresetMethods => self.grid.preset_methods(&self.stops),
             Command::PresetDefault => {
                 let look = self.grid.look;
-                self.grid = Grid { look, ..Grid::default() };
+                self.grid = Grid {
+                    look,
+                    ..Grid::default()
+                };
                 self.grid.at_usual_layers(&self.stops);
             }
             Command::ToggleLinkedDepth => {
@@ -103,7 +106,8 @@ impl App {
             return;
         };
         // Any area of the picture's shape gives the same shares.
-        let area = egui::Rect::from_min_size(egui::Pos2::ZERO, vec2(size[0] as f32, size[1] as f32));
+        let area =
+            egui::Rect::from_min_size(egui::Pos2::ZERO, vec2(size[0] as f32, size[1] as f32));
         self.viewport.zoom_at(factor, area.center(), area, size);
     }
 
@@ -122,7 +126,8 @@ impl App {
         let order = self.findings_order();
         let at = order.iter().position(|i| Some(*i) == self.target);
         let next = at.map_or(0, |at| {
-            at.saturating_add_signed(step).min(order.len().saturating_sub(1))
+            at.saturating_add_signed(step)
+                .min(order.len().saturating_sub(1))
         });
         if let Some(class) = order.get(next) {
             self.target = Some(*class);
@@ -170,7 +175,9 @@ impl App {
             Some((Ask::Model, Answer::Chosen(path))) => self.open_model(ModelSource::Path(path)),
             Some((Ask::SavePng(_), Answer::Chosen(path))) => self.start_export(path),
             Some((Ask::SavePng(name), Answer::Unavailable)) => {
-                let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+                let home = std::env::var_os("HOME")
+                    .map(PathBuf::from)
+                    .unwrap_or_default();
                 self.sheet = Some(Sheet::SavePath(home.join(name).display().to_string()));
             }
             Some((_, Answer::Unavailable)) => self.say(Message::Error(words::NO_DIALOG.to_owned())),
@@ -213,7 +220,10 @@ impl App {
         if left > 0
             && let Some(name) = image.or(model).and_then(|path| path.file_name())
         {
-            self.say(Message::Error(words::dropped_too_many(&name.to_string_lossy(), left)));
+            self.say(Message::Error(words::dropped_too_many(
+                &name.to_string_lossy(),
+                left,
+            )));
         }
     }
 
@@ -228,7 +238,10 @@ impl App {
             .file_stem()
             .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let label = exhibit.model.facts.label(exhibit.target);
-        let name = format!("{}.png", safe_name(&format!("{stem} {label} {}", APP.to_lowercase())));
+        let name = format!(
+            "{}.png",
+            safe_name(&format!("{stem} {label} {}", APP.to_lowercase()))
+        );
         self.picker.ask(ctx, Ask::SavePng(name));
     }
 

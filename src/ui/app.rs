@@ -8,6 +8,7 @@ use poll_promise::Promise;
 
 use super::base::Base;
 use super::command::Command;
+use super::follow::Wanted;
 use super::heat::Heat;
 use super::panels;
 use super::picker::FilePicker;
@@ -20,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::facts::Activation;
 use crate::plan::{ImageSource, MapKey, ModelSource, Values};
-use crate::post::{Field, ScaleRange, scale_range};
+use crate::post::{Field, ScaleRange};
 use crate::session::{Finding, MapState, Picture, Session, samples};
 
 /// A sheet over the window.
@@ -46,18 +47,10 @@ pub enum Message {
 #[derive(Clone)]
 pub(super) struct Cell {
     /// Which map; the panel's settings may have moved on since.
-    key: Option<MapKey>,
+    pub(super) key: Option<MapKey>,
     pub(super) state: MapState,
     pub(super) look: Look,
     pub(super) range: ScaleRange,
-}
-
-/// What the maps that were last asked for depend on.
-#[derive(Clone, PartialEq)]
-struct Wanted {
-    maps: Vec<(&'static str, usize)>,
-    target: usize,
-    layers: usize,
 }
 
 /// The program's window.
@@ -66,8 +59,8 @@ pub struct App {
     pub(super) model_source: ModelSource,
     pub(super) image_source: ImageSource,
     /// The network that [`App::stops`] belongs to.
-    model: Option<Arc<Model>>,
-    picture: Option<Arc<Picture>>,
+    pub(super) model: Option<Arc<Model>>,
+    pub(super) picture: Option<Arc<Picture>>,
     pub(super) stops: Stops,
     pub(super) grid: Grid,
     pub(super) target: Option<usize>,
@@ -79,7 +72,7 @@ pub struct App {
     pub(super) base: Base,
     pub(super) heats: Vec<Heat>,
     pub(super) cells: Vec<Cell>,
-    wanted: Option<Wanted>,
+    pub(super) wanted: Option<Wanted>,
     /// Work was stopped by the user and is not to start again by itself.
     pub(super) stopped: bool,
     pub(super) picker: Box<dyn FilePicker>,
@@ -90,7 +83,7 @@ pub struct App {
     pub(super) export: Option<Promise<Result<PathBuf>>>,
     pub(super) queue: Vec<Command>,
     screenshot: Option<Screenshot>,
-    first_error: Option<Error>,
+    pub(super) first_error: Option<Error>,
 }
 
 impl App {
@@ -191,13 +184,18 @@ impl App {
             && self.cells.len() == self.grid.panels.len()
             && self.base.is_ready()
             && self.cells.iter().enumerate().all(|(i, cell)| {
-                cell.key.is_some() && cell.key == self.key_of(i) && !matches!(cell.state, MapState::Waiting)
+                cell.key.is_some()
+                    && cell.key == self.key_of(i)
+                    && !matches!(cell.state, MapState::Waiting)
             })
     }
 
     /// Whether a panel waits for work that is being done.
     pub(super) fn is_waiting(&self) -> bool {
-        let waits = self.cells.iter().any(|cell| matches!(cell.state, MapState::Waiting));
+        let waits = self
+            .cells
+            .iter()
+            .any(|cell| matches!(cell.state, MapState::Waiting));
         self.session.is_busy() && (waits || self.cells.is_empty())
     }
 
@@ -244,151 +242,15 @@ impl App {
         })
     }
 
-    /// Takes in what the session has: another network, another picture, findings, errors.
-    fn follow(&mut self, ctx: &Context) {
-        self.session.poll();
-        if let Some(model) = self.session.model().cloned()
-            && !self.model.as_ref().is_some_and(|m| Arc::ptr_eq(m, &model))
-        {
-            let stops = Stops::of(&model);
-            self.grid.carry_over(&self.stops, &stops);
-            let same_labels = self
-                .model
-                .as_ref()
-                .is_some_and(|m| m.facts.labels == model.facts.labels && m.classes() == model.classes());
-            if !same_labels {
-                self.target = None;
-                self.filter.clear();
-            }
-            self.stops = stops;
-            self.model = Some(model);
-            self.wanted = None;
-        }
-        if let Some(picture) = self.session.picture().cloned()
-            && !self.picture.as_ref().is_some_and(|p| Arc::ptr_eq(p, &picture))
-        {
-            self.base.show(ctx, &picture);
-            self.viewport = Viewport::default();
-            self.hover = None;
-            self.picture = Some(picture);
-            self.wanted = None;
-        }
-        if self.target.is_none() && !self.session.findings().is_empty() {
-            self.target = Some(self.usual_target());
-        }
-        let errors = self.session.take_errors();
-        if !errors.is_empty() {
-            // What waited was dropped together with the request that failed: ask again.
-            self.session.want(&[], &[]);
-            self.wanted = None;
-        }
-        for error in errors {
-            self.say(Message::Error(error.to_string()));
-            self.first_error.get_or_insert(error);
-        }
-    }
-
-    /// The class that is explained unless another is asked for: what the network was made to find
-    /// where it says so, else the highest logit.
-    fn usual_target(&self) -> usize {
-        match self.session.model() {
-            Some(model) if model.facts.operating_point.is_some() => model.classes().saturating_sub(1),
-            _ => self.session.top(),
-        }
-    }
-
     /// Adds a line over the grid; the same line stands there once.
     pub(super) fn say(&mut self, message: Message) {
         // A network's error may be long: three at a time can be read.
-        self.messages.retain(|m| *m != message && !matches!(m, Message::Done(_)));
+        self.messages
+            .retain(|m| *m != message && !matches!(m, Message::Done(_)));
         if self.messages.len() >= 3 {
             self.messages.remove(0);
         }
         self.messages.push(message);
-    }
-
-    /// Asks the session for the maps on screen, and for the other layers of the same methods,
-    /// nearest first, so that the depth slider finds them ready.
-    fn want(&mut self) {
-        let Some(target) = self.target else {
-            return;
-        };
-        if self.session.findings().is_empty() {
-            return;
-        }
-        let wanted = Wanted {
-            maps: self.grid.panels.iter().map(|p| (p.method, p.stop)).collect(),
-            target,
-            layers: self.stops.list.len(),
-        };
-        if self.wanted.as_ref() == Some(&wanted) {
-            return;
-        }
-        // Asking for something else is a wish to see it, whatever was stopped before.
-        self.stopped = false;
-        let mut seen = std::collections::HashSet::new();
-        let mut key = |method: &'static str, stop: usize| {
-            let layer = self.stops.list.get(stop)?;
-            seen.insert((method, stop)).then(|| MapKey {
-                method: method.to_owned(),
-                layer: layer.name.clone(),
-                target,
-                params: Values::new(),
-            })
-        };
-        let now: Vec<MapKey> = wanted.maps.iter().filter_map(|&(m, stop)| key(m, stop)).collect();
-        let mut ahead = Vec::new();
-        for distance in 1..wanted.layers {
-            for &(method, stop) in &wanted.maps {
-                ahead.extend(key(method, stop + distance));
-                ahead.extend(stop.checked_sub(distance).and_then(|stop| key(method, stop)));
-            }
-        }
-        self.session.want(&now, &ahead);
-        self.wanted = Some(wanted);
-    }
-
-    /// Has the maps asked for again, after they were stopped.
-    pub(super) fn want_again(&mut self) {
-        self.stopped = false;
-        self.session.want(&[], &[]);
-        self.wanted = None;
-    }
-
-    /// Brings every panel's field and scale up to date.
-    fn prepare(&mut self) {
-        let count = self.grid.panels.len();
-        self.heats.resize_with(count, Heat::default);
-        let label = self.finding().map(|f| f.label.clone()).unwrap_or_default();
-        let states: Vec<(Option<MapKey>, MapState)> = (0..count)
-            .map(|i| {
-                let key = self.key_of(i);
-                let state = key.as_ref().map_or(MapState::Waiting, |key| self.session.map(key));
-                (key, state)
-            })
-            .collect();
-        for (i, (_, state)) in states.iter().enumerate() {
-            let look = self.grid.look_of(i);
-            match (state, self.heats.get_mut(i)) {
-                (MapState::Ready(map), Some(heat)) => heat.update(map, &look, &label),
-                (_, Some(heat)) => heat.forget(),
-                _ => {}
-            }
-        }
-        let all: Vec<&Field> = self.heats.iter().filter_map(Heat::field).collect();
-        self.cells = states
-            .into_iter()
-            .enumerate()
-            .map(|(i, (key, state))| {
-                let look = self.grid.look_of(i);
-                let range = self.heats.get(i).and_then(Heat::field).map(|own| {
-                    let mut fields = vec![own];
-                    fields.extend(&all);
-                    scale_range(&fields, &look.post).into_iter().next().unwrap_or_default()
-                });
-                Cell { key, state, look, range: range.unwrap_or_default() }
-            })
-            .collect();
     }
 
     /// Shortcuts; plain letters only while nobody types.
@@ -428,8 +290,12 @@ impl eframe::App for App {
 
         let bar = |ui: &Ui| panels::bar_frame(ui);
         let side = |ui: &Ui| panels::side_frame(ui);
-        Side::top("menu").frame(bar(ui)).show(ui, |ui| panels::top_ui(self, ui));
-        Side::bottom("status").frame(bar(ui)).show(ui, |ui| panels::bottom_ui(self, ui));
+        Side::top("menu")
+            .frame(bar(ui))
+            .show(ui, |ui| panels::top_ui(self, ui));
+        Side::bottom("status")
+            .frame(bar(ui))
+            .show(ui, |ui| panels::bottom_ui(self, ui));
         Side::left("case")
             .frame(side(ui))
             .exact_size(theme::LEFT_WIDTH)
@@ -444,7 +310,7 @@ impl eframe::App for App {
             .frame(panels::grid_frame(ui))
             .show(ui, |ui| panels::grid_ui(self, ui));
         panels::sheets_ui(self, &ctx);
-        panels::drop_hint_ui(self, &ctx);
+        panels::drop_hint_ui(&ctx);
         if !self.queue.is_empty() {
             ctx.request_repaint();
         }

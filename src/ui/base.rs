@@ -25,7 +25,11 @@ pub(crate) struct Base {
 impl Base {
     /// Takes another picture; its pyramid is built on a thread.
     pub(crate) fn show(&mut self, ctx: &Context, picture: &Arc<Picture>) {
-        if self.picture.as_ref().is_some_and(|p| Arc::ptr_eq(p, picture)) {
+        if self
+            .picture
+            .as_ref()
+            .is_some_and(|p| Arc::ptr_eq(p, picture))
+        {
             return;
         }
         let max_side = ctx.input(|i| i.max_texture_side).min(8192);
@@ -41,7 +45,9 @@ impl Base {
 
     /// Whether the picture can be painted.
     pub(crate) fn is_ready(&self) -> bool {
-        self.levels.as_ref().is_some_and(|levels| levels.ready().is_some())
+        self.levels
+            .as_ref()
+            .is_some_and(|levels| levels.ready().is_some())
     }
 
     /// The texture for a picture that is drawn `pixels_wide` physical pixels wide; `None` while the
@@ -58,7 +64,11 @@ impl Base {
         }
         let slot = self.textures.get_mut(level)?;
         let handle = slot.get_or_insert_with(|| {
-            ctx.load_texture(format!("x-ray {level}"), Arc::clone(image), TextureOptions::LINEAR)
+            ctx.load_texture(
+                format!("x-ray {level}"),
+                Arc::clone(image),
+                TextureOptions::LINEAR,
+            )
         });
         Some(handle.id())
     }

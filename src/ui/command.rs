@@ -1,6 +1,6 @@
 //! Every action of the window, once: menus, shortcuts, buttons and tests share it.
 
-use egui::{Key, KeyboardShortcut, Modifiers};
+use egui::{Context, Key, KeyboardShortcut, ModifierNames, Modifiers};
 
 use crate::text::window as words;
 
@@ -129,7 +129,10 @@ impl Command {
         let command = |key| Some(KeyboardShortcut::new(Modifiers::COMMAND, key));
         match self {
             Self::OpenImage => command(Key::O),
-            Self::OpenModel => Some(KeyboardShortcut::new(Modifiers::COMMAND | Modifiers::SHIFT, Key::O)),
+            Self::OpenModel => Some(KeyboardShortcut::new(
+                Modifiers::COMMAND | Modifiers::SHIFT,
+                Key::O,
+            )),
             Self::Export => command(Key::E),
             Self::Quit => command(Key::Q),
             Self::ToggleOverlay => plain(Key::H),
@@ -149,6 +152,27 @@ impl Command {
             Self::Cancel => plain(Key::Escape),
             _ => None,
         }
+    }
+
+    /// Its keys, as they are printed on them.
+    pub fn keys(self, ctx: &Context) -> Option<String> {
+        let shortcut = self.shortcut()?;
+        // Names, not symbols: the fonts have no signs for them.
+        let names = ModifierNames::NAMES;
+        let is_mac = ctx.os().is_mac();
+        let modifiers = names.format(&shortcut.modifiers, is_mac);
+        let key = match shortcut.logical_key {
+            Key::OpenBracket => "[",
+            Key::CloseBracket => "]",
+            Key::Plus => "+",
+            Key::Minus => "-",
+            key => key.name(),
+        };
+        Some(if modifiers.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{modifiers}{}{key}", names.concat)
+        })
     }
 
     /// Whether it must not fire while somebody types.

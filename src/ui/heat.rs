@@ -65,7 +65,10 @@ impl Heat {
     /// Drops everything: what a waiting panel must not show.
     pub(crate) fn forget(&mut self) {
         let texture = self.texture.take();
-        *self = Self { texture, ..Self::default() };
+        *self = Self {
+            texture,
+            ..Self::default()
+        };
     }
 
     /// The processed field, once there is one.
@@ -79,7 +82,12 @@ impl Heat {
     }
 
     /// The coloured field as a texture of the field's size; `None` where nothing is to be drawn.
-    pub(crate) fn texture(&mut self, ctx: &Context, range: ScaleRange, look: &Look) -> Option<TextureId> {
+    pub(crate) fn texture(
+        &mut self,
+        ctx: &Context,
+        range: ScaleRange,
+        look: &Look,
+    ) -> Option<TextureId> {
         let (_, field) = self.blurred.as_ref()?;
         if field.empty || range.is_flat() {
             return None;
@@ -113,6 +121,9 @@ impl Heat {
         if x < 0.0 || y < 0.0 || x >= field.width as f64 || y >= field.height as f64 {
             return None;
         }
-        field.values.get(y as usize * field.width + x as usize).copied()
+        field
+            .values
+            .get(y as usize * field.width + x as usize)
+            .copied()
     }
 }

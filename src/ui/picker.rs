@@ -41,10 +41,13 @@ pub trait FilePicker {
 /// A dialog that is gone sooner was never shown: the portal is missing.
 const TOO_SOON: Duration = Duration::from_millis(350);
 
+/// What a dialog gave, and after how long.
+type Given = (Option<PathBuf>, Duration);
+
 /// The desktop's own dialogs.
 #[derive(Default)]
 pub struct NativePicker {
-    pending: Option<(Ask, Promise<(Option<PathBuf>, Duration)>)>,
+    pending: Option<(Ask, Promise<Given>)>,
 }
 
 impl FilePicker for NativePicker {
@@ -56,7 +59,9 @@ impl FilePicker for NativePicker {
         let work = move || {
             let opened = Instant::now();
             // A panic in the dialog's library means the same as no answer.
-            let chosen = std::panic::catch_unwind(|| dialog(&question)).ok().flatten();
+            let chosen = std::panic::catch_unwind(|| dialog(&question))
+                .ok()
+                .flatten();
             ctx.request_repaint();
             (chosen, opened.elapsed())
         };

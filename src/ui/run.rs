@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use eframe::{NativeOptions, Renderer};
 use egui::ViewportBuilder;
 
-use super::picker::NativePicker;
 use super::App;
+use super::picker::NativePicker;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{DeviceChoice, ImageSource, ModelSource};
 use crate::text::{APP, window as words};
@@ -106,7 +106,8 @@ fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
             kept(info);
         }
     }));
-    let result = catch_unwind(AssertUnwindSafe(work)).map_err(|payload| payload_words(payload.as_ref()));
+    let result =
+        catch_unwind(AssertUnwindSafe(work)).map_err(|payload| payload_words(payload.as_ref()));
     std::panic::set_hook(Box::new(move |info| usual(info)));
     result
 }
@@ -120,7 +121,10 @@ fn payload_words(payload: &dyn std::any::Any) -> String {
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| payload.downcast_ref::<&str>().copied());
-    words.and_then(|w| w.lines().next()).unwrap_or_default().to_owned()
+    words
+        .and_then(|w| w.lines().next())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn has_display() -> bool {
@@ -135,7 +139,9 @@ fn system_fonts_exist() -> bool {
     if !cfg!(all(unix, not(target_os = "macos"))) {
         return true;
     }
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let home = std::env::var_os("HOME")
+        .map(PathBuf::from)
+        .unwrap_or_default();
     [
         PathBuf::from("/usr/share/fonts"),
         PathBuf::from("/usr/local/share/fonts"),
@@ -152,8 +158,13 @@ fn holds_font(folder: &Path, depth: usize) -> bool {
     };
     entries.flatten().any(|entry| {
         let path = entry.path();
-        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-        matches!(extension.to_ascii_lowercase().as_str(), "ttf" | "otf" | "ttc")
-            || (depth > 0 && path.is_dir() && holds_font(&path, depth - 1))
+        let extension = path
+            .extension()
+            .and_then(|e| e.to_str())
+            .unwrap_or_default();
+        matches!(
+            extension.to_ascii_lowercase().as_str(),
+            "ttf" | "otf" | "ttc"
+        ) || (depth > 0 && path.is_dir() && holds_font(&path, depth - 1))
     })
 }

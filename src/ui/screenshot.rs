@@ -46,7 +46,11 @@ impl Screenshot {
         fault: Option<&Error>,
         first_map_after: Option<Duration>,
     ) {
-        let shot = self.shot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let shot = self
+            .shot
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(image) = shot {
             let written = write(&self.path, &image);
             if written.is_ok()
@@ -58,7 +62,10 @@ impl Screenshot {
         } else if let Some(fault) = fault {
             self.finish(ctx, Err(fault.clone()));
         } else if self.asked.is_some_and(|at| at.elapsed() > PATIENCE / 4) {
-            self.finish(ctx, Err(Error::new(Kind::Unsupported, words::SCREENSHOT_FAILED)));
+            self.finish(
+                ctx,
+                Err(Error::new(Kind::Unsupported, words::SCREENSHOT_FAILED)),
+            );
         } else if self.started.elapsed() > PATIENCE {
             self.finish(ctx, Err(Error::new(Kind::Limits, words::SCREENSHOT_LATE)));
         } else if !ready {

@@ -40,7 +40,10 @@ impl Stops {
         let node_name = |name: &str| graph.find(name).map(|id| graph.nodes[id].name.as_str());
         let mut list = Vec::new();
         let mut last = 0;
-        for layer in layers.iter().filter(|l| l.explainable && l.alias_of.is_none()) {
+        for layer in layers
+            .iter()
+            .filter(|l| l.explainable && l.alias_of.is_none())
+        {
             let Some(resolution) = layer.resolution else {
                 continue;
             };
@@ -69,7 +72,9 @@ impl Stops {
 
     /// Stops where a stage ends, in order.
     pub fn stages(&self) -> Vec<usize> {
-        (0..self.list.len()).filter(|&i| self.list[i].stage).collect()
+        (0..self.list.len())
+            .filter(|&i| self.list[i].stage)
+            .collect()
     }
 
     /// The stage before the last layer; the last layer where there is none.
@@ -88,7 +93,11 @@ impl Stops {
         } else {
             stages.into_iter().rfind(|&s| s < stop)
         };
-        next.unwrap_or(if forward { self.list.len().saturating_sub(1) } else { 0 })
+        next.unwrap_or(if forward {
+            self.list.len().saturating_sub(1)
+        } else {
+            0
+        })
     }
 }
 
@@ -142,7 +151,11 @@ impl Default for Grid {
         Self {
             panels: ["grad-cam", "hires-cam", "layer-cam", "grad-cam++"]
                 .into_iter()
-                .map(|method| Panel { method, stop: 0, own: None })
+                .map(|method| Panel {
+                    method,
+                    stop: 0,
+                    own: None,
+                })
                 .collect(),
             look: Look::default(),
             selected: 0,
@@ -173,7 +186,10 @@ impl Grid {
         }
         for panel in &mut self.panels {
             let name = old.list.get(panel.stop).map(|stop| stop.name.as_str());
-            let same = new.list.iter().position(|stop| Some(stop.name.as_str()) == name);
+            let same = new
+                .list
+                .iter()
+                .position(|stop| Some(stop.name.as_str()) == name);
             panel.stop = if panel.stop == old.last {
                 new.last
             } else if let Some(same) = same {
@@ -187,7 +203,10 @@ impl Grid {
 
     /// The settings that hold for a panel.
     pub fn look_of(&self, panel: usize) -> Look {
-        self.panels.get(panel).and_then(|p| p.own).unwrap_or(self.look)
+        self.panels
+            .get(panel)
+            .and_then(|p| p.own)
+            .unwrap_or(self.look)
     }
 
     /// The settings that the display controls show.
@@ -229,7 +248,10 @@ impl Grid {
                 .iter()
                 .map(|m| m.id)
                 .find(|id| self.panels.iter().all(|p| p.method != *id));
-            let stop = self.panels.get(self.selected).map_or(stops.last, |p| p.stop);
+            let stop = self
+                .panels
+                .get(self.selected)
+                .map_or(stops.last, |p| p.stop);
             self.panels.push(Panel {
                 method: unused.unwrap_or("grad-cam"),
                 stop,
@@ -249,7 +271,10 @@ impl Grid {
 
     /// One method at the ends of the network's stages.
     pub fn preset_depth(&mut self, stops: &Stops) {
-        let method = self.panels.get(self.selected).map_or("grad-cam", |p| p.method);
+        let method = self
+            .panels
+            .get(self.selected)
+            .map_or("grad-cam", |p| p.method);
         let mut stages = stops.stages();
         if stages.len() > MAX_PANELS {
             stages.drain(..stages.len() - MAX_PANELS);
@@ -259,7 +284,11 @@ impl Grid {
         }
         self.panels = stages
             .into_iter()
-            .map(|stop| Panel { method, stop, own: None })
+            .map(|stop| Panel {
+                method,
+                stop,
+                own: None,
+            })
             .collect();
         self.selected = 0;
         self.linked_depth = false;
@@ -267,11 +296,18 @@ impl Grid {
 
     /// Six methods at the layer of the selected panel.
     pub fn preset_methods(&mut self, stops: &Stops) {
-        let stop = self.panels.get(self.selected).map_or(stops.last, |p| p.stop);
+        let stop = self
+            .panels
+            .get(self.selected)
+            .map_or(stops.last, |p| p.stop);
         self.panels = METHODS
             .iter()
             .take(MAX_PANELS)
-            .map(|m| Panel { method: m.id, stop, own: None })
+            .map(|m| Panel {
+                method: m.id,
+                stop,
+                own: None,
+            })
             .collect();
         self.selected = 0;
     }
@@ -291,5 +327,76 @@ impl Grid {
         (1..=count.max(1))
             .max_by(|&a, &b| worth(a).total_cmp(&worth(b)))
             .unwrap_or(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stops(stages: &[usize], count: usize, prefix: &str) -> Stops {
+        let list = (0..count)
+            .map(|i| Stop {
+                name: format!("{prefix}{i}"),
+                op: "ReLU".to_owned(),
+                resolution: [7, 7],
+                receptive_field: None,
+                stage: stages.contains(&i),
+            })
+            .collect();
+        Stops {
+            list,
+            last: *stages.last().unwrap(),
+        }
+    }
+
+    #[test]
+    fn usual_layers() {
+        let mut grid = Grid::default();
+        grid.at_usual_layers(&stops(&[4, 8, 11], 12, "a"));
+        let at: Vec<usize> = grid.panels.iter().map(|p| p.stop).collect();
+        assert_eq!(at, [11, 11, 8, 11]);
+    }
+
+    #[test]
+    fn another_network_keeps_names_then_depths() {
+        let (old, same, other) = (
+            stops(&[4, 8, 11], 12, "a"),
+            stops(&[4, 9, 19], 20, "a"),
+            stops(&[20, 39], 40, "b"),
+        );
+        let mut grid = Grid::default();
+        grid.at_usual_layers(&old);
+        grid.panels[1].stop = 3;
+        let mut renamed = grid.clone();
+        grid.carry_over(&old, &same);
+        assert_eq!([0, 1, 2].map(|i| grid.panels[i].stop), [19, 3, 8]);
+        renamed.carry_over(&old, &other);
+        assert_eq!([0, 1, 2].map(|i| renamed.panels[i].stop), [39, 10, 26]);
+    }
+
+    #[test]
+    fn the_grid_has_no_holes_where_that_can_be_helped() {
+        let mut grid = Grid::default();
+        let stops = stops(&[4, 8, 11], 12, "a");
+        for (count, columns) in [(1, 1), (2, 2), (4, 2), (6, 3)] {
+            grid.set_count(count, &stops);
+            assert_eq!(grid.columns(750.0, 700.0, 1.0, 98.0), columns, "{count} panels");
+        }
+        grid.set_count(99, &stops);
+        assert_eq!(grid.panels.len(), MAX_PANELS);
+        let mut methods: Vec<&str> = grid.panels.iter().map(|p| p.method).collect();
+        methods.sort_unstable();
+        methods.dedup();
+        assert_eq!(methods.len(), MAX_PANELS, "new panels bring new methods");
+    }
+
+    #[test]
+    fn pages_go_through_stages_and_end_at_the_ends() {
+        let stops = stops(&[4, 8, 11], 13, "a");
+        assert_eq!(stops.next_stage(5, true), 8);
+        assert_eq!(stops.next_stage(5, false), 4);
+        assert_eq!(stops.next_stage(4, false), 0);
+        assert_eq!(stops.next_stage(11, true), 12);
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use egui::{
-    Color32, Context, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke, Style,
-    TextStyle, Theme, Ui, Visuals, vec2,
+    Color32, Context, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Shadow,
+    Stroke, Style, TextStyle, Theme, Ui, Visuals, vec2,
 };
 
 /// Colours of one theme.
@@ -162,8 +162,16 @@ fn fonts() -> FontDefinitions {
         .unwrap_or_default();
     for (name, bytes, families) in [
         ("inter", REGULAR, vec![FontFamily::Proportional]),
-        ("inter-medium", MEDIUM, vec![FontFamily::Name(MEDIUM_FAMILY.into())]),
-        ("inter-semibold", SEMI_BOLD, vec![FontFamily::Name(SEMI_BOLD_FAMILY.into())]),
+        (
+            "inter-medium",
+            MEDIUM,
+            vec![FontFamily::Name(MEDIUM_FAMILY.into())],
+        ),
+        (
+            "inter-semibold",
+            SEMI_BOLD,
+            vec![FontFamily::Name(SEMI_BOLD_FAMILY.into())],
+        ),
     ] {
         fonts
             .font_data
@@ -206,7 +214,11 @@ fn shape(style: &mut Style, dark: bool) {
 }
 
 fn visuals(p: &Palette, dark: bool) -> Visuals {
-    let mut v = if dark { Visuals::dark() } else { Visuals::light() };
+    let mut v = if dark {
+        Visuals::dark()
+    } else {
+        Visuals::light()
+    };
     let radius = CornerRadius::same(5);
     let shadow = Shadow {
         offset: [0, 6],

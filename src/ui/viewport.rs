@@ -16,7 +16,10 @@ pub struct Viewport {
 
 impl Default for Viewport {
     fn default() -> Self {
-        Self { zoom: 1.0, centre: [0.5, 0.5] }
+        Self {
+            zoom: 1.0,
+            centre: [0.5, 0.5],
+        }
     }
 }
 
@@ -53,7 +56,9 @@ impl Viewport {
     /// Places the source image into `area`.
     pub fn place(&self, area: Rect, source: [usize; 2]) -> Placed {
         let source = vec2(source[0].max(1) as f32, source[1].max(1) as f32);
-        let fit = (area.width() / source.x).min(area.height() / source.y).max(1e-6);
+        let fit = (area.width() / source.x)
+            .min(area.height() / source.y)
+            .max(1e-6);
         let scale = fit * self.zoom;
         let centre = vec2(self.centre[0] * source.x, self.centre[1] * source.y) * scale;
         Placed {

@@ -2,6 +2,7 @@
 
 use egui::{Align, Layout, ProgressBar, RichText, Spinner, Ui};
 
+use crate::job::Progress;
 use crate::text::{RESEARCH_ONLY, window as words};
 use crate::ui::App;
 use crate::ui::command::Command;
@@ -43,10 +44,15 @@ fn work_ui(app: &mut App, ui: &mut Ui) {
     } else if app.is_waiting() {
         ui.add(Spinner::new().size(12.0));
         if let Some(progress) = app.session.progress() {
-            ui.label(quiet(progress.label.clone()));
+            let Progress { label, done, total } = progress;
+            ui.label(quiet(words::progress(label, *done, *total)));
             if progress.total > 0 {
                 let share = progress.done as f32 / progress.total as f32;
-                ui.add(ProgressBar::new(share).desired_width(140.0).desired_height(4.0));
+                ui.add(
+                    ProgressBar::new(share)
+                        .desired_width(140.0)
+                        .desired_height(4.0),
+                );
             }
         }
         if ui.small_button(Command::Cancel.label()).clicked() {

@@ -31,7 +31,11 @@ fn explained_ui(app: &App, ui: &mut Ui) {
     let p = theme::palette(ui);
     section_ui(ui, words::EXPLAINED);
     let Some(finding) = app.finding() else {
-        let words = if app.session.is_settled() { words::NO_FINDINGS } else { words::FINDINGS_WAIT };
+        let words = if app.session.is_settled() {
+            words::NO_FINDINGS
+        } else {
+            words::FINDINGS_WAIT
+        };
         ui.label(RichText::new(words).color(p.muted));
         return;
     };
@@ -39,12 +43,18 @@ fn explained_ui(app: &App, ui: &mut Ui) {
     ui.spacing_mut().item_spacing.y = 2.0;
     ui.horizontal(|ui| {
         let room = ui.available_width() - 92.0;
-        ui.allocate_ui_with_layout(egui::vec2(room, 38.0), Layout::left_to_right(Align::Center), |ui| {
-            ui.add(
-                Label::new(RichText::new(&finding.label).font(theme::semibold(theme::size::TITLE)))
+        ui.allocate_ui_with_layout(
+            egui::vec2(room, 38.0),
+            Layout::left_to_right(Align::Center),
+            |ui| {
+                ui.add(
+                    Label::new(
+                        RichText::new(&finding.label).font(theme::semibold(theme::size::TITLE)),
+                    )
                     .truncate(),
-            );
-        });
+                );
+            },
+        );
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let colour = if called { p.text } else { p.muted };
             let font = theme::semibold(theme::size::DISPLAY);
@@ -59,9 +69,13 @@ fn explained_ui(app: &App, ui: &mut Ui) {
     let verdict = words::verdict(called);
     ui.label(RichText::new(verdict).color(if called { p.text } else { p.caution }));
     ui.label(
-        RichText::new(words::logit_line(finding.logit, calibrated, app.threshold()))
-            .small()
-            .color(p.muted),
+        RichText::new(words::logit_line(
+            finding.logit,
+            calibrated,
+            app.threshold(),
+        ))
+        .small()
+        .color(p.muted),
     );
 }
 
@@ -71,7 +85,9 @@ fn sources_ui(app: &mut App, ui: &mut Ui) {
     section_ui(ui, words::CASE);
     name_ui(
         ui,
-        app.session.picture().map(|picture| (picture.name.clone(), words::image_size(picture.size()))),
+        app.session
+            .picture()
+            .map(|picture| (picture.name.clone(), words::image_size(picture.size()))),
         words::NO_IMAGE,
     );
     ui.horizontal(|ui| {
@@ -83,7 +99,11 @@ fn sources_ui(app: &mut App, ui: &mut Ui) {
     ui.add_space(space::M);
     section_ui(ui, words::NETWORK);
     let network = app.session.model().map(|model| {
-        let line = words::network_line(&model.facts.arch.value, model.classes(), model.input_shape());
+        let line = words::network_line(
+            &model.facts.arch.value,
+            model.classes(),
+            model.input_shape(),
+        );
         (model.name.clone(), line)
     });
     name_ui(ui, network, words::NO_MODEL);
@@ -100,8 +120,10 @@ fn name_ui(ui: &mut Ui, named: Option<(String, String)>, otherwise: &str) {
     ui.spacing_mut().item_spacing.y = 2.0;
     match named {
         Some((name, line)) => {
-            ui.add(Label::new(RichText::new(&name).font(theme::medium(theme::size::BODY))).truncate())
-                .on_hover_text(name);
+            ui.add(
+                Label::new(RichText::new(&name).font(theme::medium(theme::size::BODY))).truncate(),
+            )
+            .on_hover_text(name);
             ui.add(Label::new(RichText::new(line).small().color(p.muted)).truncate());
         }
         None => {
@@ -121,7 +143,10 @@ fn path_box_ui(app: &mut App, ui: &mut Ui) {
 /// What was guessed or looks odd: quiet, but there.
 fn notices_ui(app: &App, ui: &mut Ui) {
     let notices: Vec<&str> = app.session.notices().collect();
-    let card = app.session.model().and_then(|model| model.facts.card.clone());
+    let card = app
+        .session
+        .model()
+        .and_then(|model| model.facts.card.clone());
     if notices.is_empty() && card.is_none() {
         return;
     }
@@ -132,7 +157,11 @@ fn notices_ui(app: &App, ui: &mut Ui) {
         .is_some_and(|model| model.facts.labels.from == Provenance::Guessed);
     let colour = if guessed { p.caution } else { p.muted };
     ui.add_space(space::XS);
-    let title = format!("{} ({})", words::GUESSED, notices.len() + usize::from(card.is_some()));
+    let title = format!(
+        "{} ({})",
+        words::GUESSED,
+        notices.len() + usize::from(card.is_some())
+    );
     let button = ui.add(egui::Button::new(RichText::new(title).small().color(colour)).frame(false));
     egui::Popup::menu(&button)
         .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)

@@ -1,8 +1,9 @@
 //! One panel: method, layer, picture with heat, colour scale, and what must be said about the map.
 
 use egui::{
-    Align, Align2, Button, Color32, ComboBox, CornerRadius, Label, Layout, PointerButton, Rect, RectAlign, Response, RichText, Role,
-    Sense, Stroke, StrokeKind, Tooltip, Ui, UiBuilder, WidgetInfo, pos2, vec2,
+    Align, Align2, Button, Color32, ComboBox, CornerRadius, Label, Layout, PointerButton, Rect,
+    RectAlign, Response, RichText, Role, Sense, Stroke, StrokeKind, Tooltip, Ui, UiBuilder,
+    WidgetInfo, pos2, vec2,
 };
 
 use super::sheets::method_card_ui;
@@ -22,19 +23,25 @@ pub(super) const HEADER: f32 = 72.0;
 /// Height of the colour scale below it.
 pub(super) const SCALE: f32 = 26.0;
 
-const FULL: Rect = Rect { min: pos2(0.0, 0.0), max: pos2(1.0, 1.0) };
+const FULL: Rect = Rect {
+    min: pos2(0.0, 0.0),
+    max: pos2(1.0, 1.0),
+};
 
 /// Draws a panel and returns the point of the source under the pointer, where it is over the picture.
 pub(super) fn cell_ui(app: &mut App, ui: &mut Ui, panel: usize, rect: Rect) -> Option<[f64; 2]> {
     let p = theme::palette(ui);
     ui.painter().rect_filled(rect, 8.0, p.panel);
     let header = Rect::from_min_size(rect.min, vec2(rect.width(), HEADER)).shrink2(vec2(12.0, 6.0));
-    ui.scope_builder(UiBuilder::new().max_rect(header), |ui| header_ui(app, ui, panel));
+    ui.scope_builder(UiBuilder::new().max_rect(header), |ui| {
+        header_ui(app, ui, panel);
+    });
     let well = Rect::from_min_max(pos2(rect.left(), rect.top() + HEADER), rect.max);
     let hover = well_ui(app, ui, panel, well);
     if app.grid.selected == panel && app.grid.panels.len() > 1 {
         let stroke = Stroke::new(1.0, p.accent.gamma_multiply(0.8));
-        ui.painter().rect_stroke(rect, 8.0, stroke, StrokeKind::Inside);
+        ui.painter()
+            .rect_stroke(rect, 8.0, stroke, StrokeKind::Inside);
     }
     hover
 }
@@ -52,7 +59,9 @@ fn header_ui(app: &mut App, ui: &mut Ui, panel: usize) {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             if app.grid.panels.len() > 1 {
                 let close = Button::new(RichText::new("×").color(p.muted)).frame(false);
-                let close = ui.add(close).on_hover_text(Command::RemovePanel(panel).label());
+                let close = ui
+                    .add(close)
+                    .on_hover_text(Command::RemovePanel(panel).label());
                 let name = words::remove_panel(panel + 1);
                 close.widget_info(|| WidgetInfo::labeled(Role::Button, true, &name));
                 if close.clicked() {
@@ -61,7 +70,9 @@ fn header_ui(app: &mut App, ui: &mut Ui, panel: usize) {
             }
             if now.own.is_some() {
                 let text = RichText::new(words::OWN_SETTINGS).small().color(p.accent);
-                let own = ui.add(Button::new(text).frame(false)).on_hover_text(words::OWN_SETTINGS_HINT);
+                let own = ui
+                    .add(Button::new(text).frame(false))
+                    .on_hover_text(words::OWN_SETTINGS_HINT);
                 if own.clicked()
                     && let Some(panel) = app.grid.panels.get_mut(panel)
                 {
@@ -88,7 +99,8 @@ fn header_ui(app: &mut App, ui: &mut Ui, panel: usize) {
         ));
         ui.spacing_mut().interact_size.y = 14.0;
         ui.horizontal(|ui| {
-            let quiet = |text: String| Label::new(RichText::new(text).small().color(p.muted)).truncate();
+            let quiet =
+                |text: String| Label::new(RichText::new(text).small().color(p.muted)).truncate();
             ui.add(quiet(words::layer_grid(&stop.op, stop.resolution)));
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 ui.add(quiet(words::receptive_field(stop.receptive_field)));
@@ -135,7 +147,12 @@ fn method_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &'static str) {
 }
 
 fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64; 2]> {
-    let radius = CornerRadius { nw: 0, ne: 0, sw: 8, se: 8 };
+    let radius = CornerRadius {
+        nw: 0,
+        ne: 0,
+        sw: 8,
+        se: 8,
+    };
     ui.painter().rect_filled(well, radius, theme::WELL);
     let area = Rect::from_min_max(well.min, pos2(well.right(), well.bottom() - SCALE));
     let picture = app.session.picture()?.clone();
@@ -158,11 +175,16 @@ fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64;
     cross_ui(app, ui, &placed, clip, at_source.is_some());
     says_ui(app, ui, panel, area);
 
-    let scale = Rect::from_min_max(pos2(well.left(), area.bottom()), well.max).shrink2(vec2(12.0, 4.0));
+    let scale =
+        Rect::from_min_max(pos2(well.left(), area.bottom()), well.max).shrink2(vec2(12.0, 4.0));
     if let Some(cell) = app.cells.get(panel)
         && matches!(cell.state, MapState::Ready(_))
         && !cell.range.is_flat()
-        && app.heats.get(panel).and_then(|h| h.field()).is_some_and(|f| !f.empty)
+        && app
+            .heats
+            .get(panel)
+            .and_then(|h| h.field())
+            .is_some_and(|f| !f.empty)
     {
         let value = app.hover.and_then(|at| app.heats.get(panel)?.value_at(at));
         colour_scale_ui(ui, scale, cell.range, &cell.look, value);
@@ -172,7 +194,9 @@ fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64;
 
 fn name_for_readers(app: &App, response: &Response, panel: usize) {
     let state = app.grid.panels.get(panel);
-    let method = state.and_then(|p| catalogue::find(p.method).ok()).map_or("", |m| m.label);
+    let method = state
+        .and_then(|p| catalogue::find(p.method).ok())
+        .map_or("", |m| m.label);
     let layer = state
         .and_then(|p| app.stops.list.get(p.stop))
         .map_or("", |stop| stop.name.as_str());
@@ -181,7 +205,14 @@ fn name_for_readers(app: &App, response: &Response, panel: usize) {
 }
 
 /// Wheel zooms at the pointer, dragging pans, a double click fits; for every panel.
-fn move_view(app: &mut App, ui: &Ui, response: &Response, panel: usize, area: Rect, source: [usize; 2]) {
+fn move_view(
+    app: &mut App,
+    ui: &Ui,
+    response: &Response,
+    panel: usize,
+    area: Rect,
+    source: [usize; 2],
+) {
     if response.clicked() || response.drag_started() {
         app.grid.selected = panel;
     }
@@ -218,7 +249,11 @@ fn heat_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) {
             placed.screen_from_source(field.source_from_field.apply([x as f64, y as f64]))
         };
         let rect = Rect::from_two_pos(corner(0, 0), corner(field.width, field.height));
-        let strength = if called { 1.0 } else { theme::NOT_CALLED_OPACITY };
+        let strength = if called {
+            1.0
+        } else {
+            theme::NOT_CALLED_OPACITY
+        };
         painter.image(texture, rect, FULL, Color32::WHITE.gamma_multiply(strength));
     }
     crop_ui(&painter, placed, field);
@@ -234,7 +269,13 @@ fn crop_ui(painter: &egui::Painter, placed: &Placed, field: &Field) {
         placed.screen_from_source([right, bottom]),
     )
     .shrink(0.5);
-    let corners = [rect.left_top(), rect.right_top(), rect.right_bottom(), rect.left_bottom(), rect.left_top()];
+    let corners = [
+        rect.left_top(),
+        rect.right_top(),
+        rect.right_bottom(),
+        rect.left_bottom(),
+        rect.left_top(),
+    ];
     let stroke = Stroke::new(1.0, Color32::from_white_alpha(70));
     painter.extend(egui::Shape::dashed_line(&corners, stroke, 4.0, 4.0));
 }
@@ -261,17 +302,35 @@ fn says_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect) {
     if app.peeking {
         chip(ui, inner, Align2::LEFT_TOP, words::PEEKING, theme::ON_WELL);
     } else if !app.overlay {
-        chip(ui, inner, Align2::LEFT_TOP, words::OVERLAY_HIDDEN, theme::ON_WELL);
+        chip(
+            ui,
+            inner,
+            Align2::LEFT_TOP,
+            words::OVERLAY_HIDDEN,
+            theme::ON_WELL,
+        );
     }
     let Some(cell) = app.cells.get(panel) else {
         return;
     };
     match &cell.state {
         MapState::Waiting if app.stopped => {
-            chip(ui, inner, Align2::LEFT_BOTTOM, words::STOPPED, theme::ON_WELL);
+            chip(
+                ui,
+                inner,
+                Align2::LEFT_BOTTOM,
+                words::STOPPED,
+                theme::ON_WELL,
+            );
         }
         MapState::Waiting if app.session.is_settled() && app.session.findings().is_empty() => {
-            chip(ui, inner, Align2::LEFT_BOTTOM, words::NO_FINDINGS, theme::ON_WELL);
+            chip(
+                ui,
+                inner,
+                Align2::LEFT_BOTTOM,
+                words::NO_FINDINGS,
+                theme::ON_WELL,
+            );
         }
         MapState::Waiting => {
             let words = match app.key_of(panel) {
@@ -283,7 +342,10 @@ fn says_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect) {
             };
             chip(ui, inner, Align2::LEFT_BOTTOM, &words, theme::ON_WELL);
             let corner = Rect::from_center_size(inner.center(), vec2(22.0, 22.0));
-            ui.put(corner, egui::Spinner::new().size(20.0).color(theme::ON_WELL_QUIET));
+            ui.put(
+                corner,
+                egui::Spinner::new().size(20.0).color(theme::ON_WELL_QUIET),
+            );
         }
         MapState::Failed(words) => said_ui(app, ui, panel, inner, words.clone(), false),
         MapState::Ready(_) => {
@@ -293,7 +355,13 @@ fn says_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect) {
                 said_ui(app, ui, panel, inner, words, offer);
             } else if app.is_called() == Some(false) {
                 // At the foot, where the lungs are not.
-                chip(ui, inner, Align2::LEFT_BOTTOM, words::NOT_CALLED, theme::ON_WELL_CAUTION);
+                chip(
+                    ui,
+                    inner,
+                    Align2::LEFT_BOTTOM,
+                    words::NOT_CALLED,
+                    theme::ON_WELL_CAUTION,
+                );
             }
         }
     }
@@ -310,18 +378,29 @@ fn chip(ui: &Ui, area: Rect, corner: Align2, words: &str, colour: Color32) {
     let size = galley.size() + vec2(14.0, 8.0);
     let rect = corner.align_size_within_rect(size, area);
     ui.painter().rect_filled(rect, 5.0, theme::WELL_VEIL);
-    ui.painter().galley(rect.min + vec2(7.0, 4.0), galley, colour);
+    ui.painter()
+        .galley(rect.min + vec2(7.0, 4.0), galley, colour);
 }
 
 /// A sentence at the foot of the picture, with the way out of an empty map.
-fn said_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect, words: String, offer_signed: bool) {
+fn said_ui(
+    app: &mut App,
+    ui: &mut Ui,
+    panel: usize,
+    area: Rect,
+    words: String,
+    offer_signed: bool,
+) {
     let font = theme::medium(theme::size::SMALL + 0.5);
-    let galley = ui.painter().layout(words, font, theme::ON_WELL, area.width() - 20.0);
+    let galley = ui
+        .painter()
+        .layout(words, font, theme::ON_WELL, area.width() - 20.0);
     let button = if offer_signed { 30.0 } else { 0.0 };
     let size = vec2(area.width(), galley.size().y + 14.0 + button);
     let rect = Align2::LEFT_BOTTOM.align_size_within_rect(size, area);
     ui.painter().rect_filled(rect, 5.0, theme::WELL_VEIL);
-    ui.painter().galley(rect.min + vec2(10.0, 7.0), galley, theme::ON_WELL);
+    ui.painter()
+        .galley(rect.min + vec2(10.0, 7.0), galley, theme::ON_WELL);
     if offer_signed {
         let spot = Rect::from_min_size(
             pos2(rect.left() + 8.0, rect.bottom() - 32.0),

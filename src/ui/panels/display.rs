@@ -1,6 +1,9 @@
 //! The right side: how maps are processed and shown, for all panels or one.
 
-use egui::{Align, Button, Checkbox, ComboBox, DragValue, Layout, Mesh, Rect, RichText, Sense, Shape, Ui, pos2, vec2};
+use egui::{
+    Align, Button, Checkbox, ComboBox, DragValue, Layout, Mesh, Rect, RichText, Sense, Shape, Ui,
+    pos2, vec2,
+};
 
 use crate::plan::{Colormap, Normalise, OpacityMode, Sign};
 use crate::render::colormap;
@@ -12,38 +15,42 @@ use crate::ui::theme::{self, space};
 use crate::ui::widgets::{Amount, amount_ui, section_ui, segmented_ui};
 
 pub(in crate::ui) fn display_ui(app: &mut App, ui: &mut Ui) {
-    egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-        ui.set_width(theme::RIGHT_WIDTH - 32.0);
-        ui.spacing_mut().item_spacing.y = 6.0;
-        ui.horizontal(|ui| {
-            ui.spacing_mut().interact_size.y = 16.0;
-            ui.spacing_mut().button_padding.y = 0.0;
-            section_ui(ui, words::DISPLAY);
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let muted = theme::palette(ui).muted;
-                let text = RichText::new(Command::ResetLook.label()).small().color(muted);
-                if ui.add(Button::new(text).frame(false)).clicked() {
-                    app.send(Command::ResetLook);
-                }
+    egui::ScrollArea::vertical()
+        .auto_shrink(false)
+        .show(ui, |ui| {
+            ui.set_width(theme::RIGHT_WIDTH - 32.0);
+            ui.spacing_mut().item_spacing.y = 6.0;
+            ui.horizontal(|ui| {
+                ui.spacing_mut().interact_size.y = 16.0;
+                ui.spacing_mut().button_padding.y = 0.0;
+                section_ui(ui, words::DISPLAY);
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    let muted = theme::palette(ui).muted;
+                    let text = RichText::new(Command::ResetLook.label())
+                        .small()
+                        .color(muted);
+                    if ui.add(Button::new(text).frame(false)).clicked() {
+                        app.send(Command::ResetLook);
+                    }
+                });
             });
+            scope_ui(app, ui);
+            ui.add_space(space::S);
+
+            let mut look = app.grid.edited();
+            let before = look;
+            sign_ui(&mut look, ui);
+            amounts_ui(app, &mut look, ui);
+            opacity_mode_ui(&mut look, ui);
+            scale_ui(app, &mut look, ui);
+            colours_ui(&mut look, ui);
+            if look != before {
+                app.grid.edit(look);
+            }
+
+            ui.add_space(space::M);
+            overlay_ui(app, ui);
         });
-        scope_ui(app, ui);
-        ui.add_space(space::S);
-
-        let mut look = app.grid.edited();
-        let before = look;
-        sign_ui(&mut look, ui);
-        amounts_ui(app, &mut look, ui);
-        opacity_mode_ui(&mut look, ui);
-        scale_ui(app, &mut look, ui);
-        colours_ui(&mut look, ui);
-        if look != before {
-            app.grid.edit(look);
-        }
-
-        ui.add_space(space::M);
-        overlay_ui(app, ui);
-    });
 }
 
 fn scope_ui(app: &mut App, ui: &mut Ui) {
@@ -68,10 +75,9 @@ fn sign_ui(look: &mut Look, ui: &mut Ui) {
 
 fn amounts_ui(app: &App, look: &mut Look, ui: &mut Ui) {
     let usual = Look::default();
-    let long = app
-        .session
-        .picture()
-        .map_or(1000, |picture| picture.size().into_iter().max().unwrap_or(0));
+    let long = app.session.picture().map_or(1000, |picture| {
+        picture.size().into_iter().max().unwrap_or(0)
+    });
     // A tenth of the picture is as wide as a cell of the deepest layers.
     let most_blur = (long as f64 / 10.0).round().max(10.0);
     let percent = |name, hint, default: f32| Amount {
@@ -96,7 +102,10 @@ fn amounts_ui(app: &App, look: &mut Look, ui: &mut Ui) {
             },
             &mut look.post.blur_px,
         ),
-        (percent(words::CUT, words::CUT_HINT, usual.post.cut), &mut look.post.cut),
+        (
+            percent(words::CUT, words::CUT_HINT, usual.post.cut),
+            &mut look.post.cut,
+        ),
         (
             percent(words::OPACITY, words::OPACITY_HINT, usual.view.opacity),
             &mut look.view.opacity,
@@ -147,7 +156,10 @@ fn scale_ui(app: &App, look: &mut Look, ui: &mut Ui) {
             Way::Fixed => {
                 let shown = app.cells.get(app.grid.selected).map(|cell| cell.range);
                 let hi = shown.map(|range| range.hi).filter(|hi| *hi > 0.0);
-                Normalise::Fixed { lo: 0.0, hi: hi.unwrap_or(1.0) }
+                Normalise::Fixed {
+                    lo: 0.0,
+                    hi: hi.unwrap_or(1.0),
+                }
             }
         };
     }
@@ -155,8 +167,10 @@ fn scale_ui(app: &App, look: &mut Look, ui: &mut Ui) {
         ui.horizontal(|ui| {
             for (name, value) in [(words::SCALE_LO, lo), (words::SCALE_HI, hi)] {
                 let speed = (f64::from(value.abs()) / 100.0).max(1e-5);
-                ui.name_inputs(name, |ui| ui.add(DragValue::new(value).speed(speed).max_decimals(6)))
-                    .on_hover_text(name);
+                ui.name_inputs(name, |ui| {
+                    ui.add(DragValue::new(value).speed(speed).max_decimals(6))
+                })
+                .on_hover_text(name);
             }
         });
     }
@@ -209,14 +223,17 @@ fn overlay_ui(app: &mut App, ui: &mut Ui) {
     let mut overlay = app.overlay;
     let check = Checkbox::new(&mut overlay, Command::ToggleOverlay.label());
     let response = ui.add(check);
-    if let Some(shortcut) = Command::ToggleOverlay.shortcut() {
-        response.on_hover_text(ui.ctx().format_shortcut(&shortcut));
+    if let Some(keys) = Command::ToggleOverlay.keys(ui.ctx()) {
+        response.on_hover_text(keys);
     }
     if overlay != app.overlay {
         app.send(Command::ToggleOverlay);
     }
     let mut linked = app.grid.linked_depth;
-    ui.add(Checkbox::new(&mut linked, Command::ToggleLinkedDepth.label()));
+    ui.add(Checkbox::new(
+        &mut linked,
+        Command::ToggleLinkedDepth.label(),
+    ));
     if linked != app.grid.linked_depth {
         app.send(Command::ToggleLinkedDepth);
     }

@@ -2,7 +2,8 @@
 
 use egui::text::{LayoutJob, TextWrapping};
 use egui::{
-    Align, Align2, Layout, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
+    Align, Align2, Layout, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2,
+    vec2,
 };
 use egui_extras::{Column, TableBuilder};
 
@@ -45,7 +46,10 @@ pub(super) fn findings_ui(app: &mut App, ui: &mut Ui) {
         .min_scrolled_height(0.0)
         .body(|body| {
             body.rows(ROW, order.len(), |mut row| {
-                let Some(finding) = order.get(row.index()).and_then(|&i| app.session.findings().get(i)) else {
+                let Some(finding) = order
+                    .get(row.index())
+                    .and_then(|&i| app.session.findings().get(i))
+                else {
                     return;
                 };
                 let selected = app.target == Some(finding.index);
@@ -74,19 +78,29 @@ fn label_ui(ui: &mut Ui, finding: &Finding, selected: bool) -> Response {
     let response = ui.interact(area, ui.scope_id().with(finding.index), Sense::click());
     let label = finding.label.as_str();
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, selected, label));
-    let font = if selected { theme::semibold(theme::size::BODY) } else { theme::regular(theme::size::BODY) };
+    let font = if selected {
+        theme::semibold(theme::size::BODY)
+    } else {
+        theme::regular(theme::size::BODY)
+    };
     let job = LayoutJob {
         wrap: TextWrapping::truncate_at_width(area.width() - space::S),
         ..LayoutJob::simple_singleline(label.to_owned(), font, p.text)
     };
     let galley = ui.painter().layout_job(job);
-    let at = Align2::LEFT_CENTER.anchor_size(area.left_center() + vec2(space::XS, 0.0), galley.size());
+    let at =
+        Align2::LEFT_CENTER.anchor_size(area.left_center() + vec2(space::XS, 0.0), galley.size());
     ui.painter().galley(at.min, galley, p.text);
     if response.has_focus() {
         let stroke = Stroke::new(1.0, p.accent);
-        ui.painter().rect_stroke(area, 4.0, stroke, StrokeKind::Inside);
+        ui.painter()
+            .rect_stroke(area, 4.0, stroke, StrokeKind::Inside);
     }
-    response.on_hover_text(words::finding_hint(label, finding.probability, finding.logit))
+    response.on_hover_text(words::finding_hint(
+        label,
+        finding.probability,
+        finding.logit,
+    ))
 }
 
 fn probability_ui(ui: &Ui, probability: f32, threshold: f32, selected: bool) {

@@ -1,7 +1,10 @@
 //! The grid of panels, with what has to be said above it.
 
 use egui::emath::GuiRounding as _;
-use egui::{Align2, Area, Button, Context, Frame, Id, Margin, Order, Rect, RichText, Ui, UiBuilder, vec2};
+use egui::{
+    Align, Align2, Area, Button, Context, Frame, Id, Label, Layout, Margin, Order, Rect, RichText,
+    Ui, UiBuilder, vec2,
+};
 
 use super::cell;
 use crate::text::window as words;
@@ -21,7 +24,9 @@ pub(in crate::ui) fn grid_ui(app: &mut App, ui: &mut Ui) {
         let [w, h] = picture.size();
         w as f32 / h.max(1) as f32
     });
-    let columns = app.grid.columns(area.width(), area.height(), aspect, AROUND_PICTURE);
+    let columns = app
+        .grid
+        .columns(area.width(), area.height(), aspect, AROUND_PICTURE);
     let rows = count.div_ceil(columns);
     let size = vec2(
         (area.width() - GAP * (columns - 1) as f32) / columns as f32,
@@ -32,12 +37,15 @@ pub(in crate::ui) fn grid_ui(app: &mut App, ui: &mut Ui) {
         let (column, row) = (panel % columns, panel / columns);
         let corner = area.min + vec2(column as f32 * (size.x + GAP), row as f32 * (size.y + GAP));
         let rect = Rect::from_min_size(corner, size).round_to_pixels(ui.pixels_per_point());
-        ui.scope_builder(UiBuilder::new().max_rect(rect).id_salt(("panel", panel)), |ui| {
-            ui.set_clip_rect(rect.expand(1.0));
-            if let Some(at) = cell::cell_ui(app, ui, panel, rect) {
-                hover = Some(at);
-            }
-        });
+        ui.scope_builder(
+            UiBuilder::new().max_rect(rect).id_salt(("panel", panel)),
+            |ui| {
+                ui.set_clip_rect(rect.expand(1.0));
+                if let Some(at) = cell::cell_ui(app, ui, panel, rect) {
+                    hover = Some(at);
+                }
+            },
+        );
     }
     if hover != app.hover {
         app.hover = hover;
@@ -59,16 +67,15 @@ fn messages_ui(app: &mut App, ui: &mut Ui) {
             .corner_radius(6.0)
             .inner_margin(Margin::symmetric(12, 8))
             .show(ui, |ui| {
-                ui.horizontal(|ui| {
-                    let room = ui.available_width() - 76.0;
-                    ui.allocate_ui(vec2(room, 20.0), |ui| {
-                        ui.set_width(room);
-                        ui.add(egui::Label::new(RichText::new(text).color(ink)).wrap().selectable(true));
-                    });
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                     let close = Button::new(RichText::new(words::DISMISS).color(ink)).frame(false);
                     if ui.add(close).clicked() {
                         gone = Some(i);
                     }
+                    ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                        let words = RichText::new(text).color(ink);
+                        ui.add(Label::new(words).wrap().selectable(true));
+                    });
                 });
             });
         ui.add_space(space::XS);
@@ -79,7 +86,7 @@ fn messages_ui(app: &mut App, ui: &mut Ui) {
 }
 
 /// Says what happens to files that hang over the window.
-pub(in crate::ui) fn drop_hint_ui(_app: &App, ctx: &Context) {
+pub(in crate::ui) fn drop_hint_ui(ctx: &Context) {
     if ctx.input(|i| i.raw.hovered_files.is_empty()) {
         return;
     }
@@ -93,7 +100,9 @@ pub(in crate::ui) fn drop_hint_ui(_app: &App, ctx: &Context) {
                 .corner_radius(10.0)
                 .inner_margin(Margin::symmetric(32, 24))
                 .show(ui, |ui| {
-                    ui.label(RichText::new(words::DROP_HERE).font(theme::semibold(theme::size::TITLE)));
+                    ui.label(
+                        RichText::new(words::DROP_HERE).font(theme::semibold(theme::size::TITLE)),
+                    );
                 });
         });
 }

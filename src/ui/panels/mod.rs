@@ -31,7 +31,12 @@ pub(super) fn bar_frame(ui: &Ui) -> Frame {
 pub(super) fn side_frame(ui: &Ui) -> Frame {
     Frame::new()
         .fill(theme::palette(ui).panel)
-        .inner_margin(Margin { left: 16, right: 16, top: 16, bottom: 12 })
+        .inner_margin(Margin {
+            left: 16,
+            right: 16,
+            top: 16,
+            bottom: 12,
+        })
 }
 
 /// Around the grid.

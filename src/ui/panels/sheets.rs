@@ -1,6 +1,6 @@
 //! Sheets over the window: about, keys, methods, and a path where there is no file dialog.
 
-use egui::{Context, Grid, Id, Key, Modal, RichText, ScrollArea, TextEdit, Ui};
+use egui::{Context, Frame, Grid, Id, Key, Margin, Modal, RichText, ScrollArea, TextEdit, Ui};
 
 use crate::explain::catalogue::{METHODS, Method};
 use crate::text::{APP, RESEARCH_ONLY, window as words};
@@ -15,7 +15,9 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
         return;
     };
     let mut save = None;
-    let modal = Modal::new(Id::unique("sheet")).show(ctx, |ui| {
+    let frame = Frame::window(&ctx.global_style()).inner_margin(Margin::same(24));
+    let modal = Modal::new(Id::unique("sheet")).frame(frame);
+    let modal = modal.show(ctx, |ui| {
         ui.set_max_width(560.0);
         match &mut sheet {
             Sheet::About => about_ui(ui),
@@ -45,7 +47,11 @@ fn title_ui(ui: &mut Ui, title: &str) {
 fn about_ui(ui: &mut Ui) {
     title_ui(ui, &format!("{APP} {}", env!("CARGO_PKG_VERSION")));
     let caution = theme::palette(ui).caution;
-    ui.label(RichText::new(RESEARCH_ONLY).font(theme::medium(theme::size::BODY)).color(caution));
+    ui.label(
+        RichText::new(RESEARCH_ONLY)
+            .font(theme::medium(theme::size::BODY))
+            .color(caution),
+    );
     for paragraph in words::ABOUT {
         ui.label(paragraph);
     }
@@ -53,18 +59,23 @@ fn about_ui(ui: &mut Ui) {
 
 fn keys_ui(ui: &mut Ui) {
     title_ui(ui, &Command::Keys.label());
-    Grid::new("keys").num_columns(2).spacing([28.0, 6.0]).show(ui, |ui| {
+    ui.spacing_mut().interact_size.y = 18.0;
+    let row = |ui: &mut Ui, keys: &str, effect: &str| {
+        ui.label(RichText::new(keys).font(theme::medium(theme::size::BODY)));
+        ui.label(effect);
+        ui.end_row();
+    };
+    let grid = Grid::new("keys").num_columns(2).spacing([32.0, 5.0]);
+    grid.show(ui, |ui| {
         for (gesture, effect) in words::MOUSE {
-            ui.label(RichText::new(gesture).font(theme::medium(theme::size::BODY)));
-            ui.label(effect);
-            ui.end_row();
+            row(ui, gesture, effect);
         }
         for command in Command::WITH_SHORTCUT {
-            if let Some(shortcut) = command.shortcut() {
-                let keys = ui.ctx().format_shortcut(&shortcut);
-                ui.label(RichText::new(keys).font(theme::medium(theme::size::BODY)));
-                ui.label(command.label());
-                ui.end_row();
+            match (command, command.keys(ui.ctx())) {
+                // One row for all of them.
+                (Command::Panels(1), _) => row(ui, words::PANEL_KEYS, words::PANEL_KEYS_EFFECT),
+                (Command::Panels(_), _) | (_, None) => {}
+                (_, Some(keys)) => row(ui, &keys, &command.label()),
             }
         }
     });

@@ -53,7 +53,11 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
                 app.send(Command::Export);
             }
             ui.add_space(theme::space::S);
-            for command in [Command::PresetDepth, Command::PresetMethods, Command::PresetDefault] {
+            for command in [
+                Command::PresetDepth,
+                Command::PresetMethods,
+                Command::PresetDefault,
+            ] {
                 if button(ui, command, !app.stops.list.is_empty(), None) {
                     app.send(command);
                 }
@@ -91,8 +95,8 @@ fn item(app: &mut App, ui: &mut Ui, command: Command) {
         _ => false,
     };
     let mut entry = Button::selectable(on, command.label());
-    if let Some(shortcut) = command.shortcut() {
-        entry = entry.shortcut_text(ui.ctx().format_shortcut(&shortcut));
+    if let Some(keys) = command.keys(ui.ctx()) {
+        entry = entry.shortcut_text(keys);
     }
     if ui.add(entry).clicked() {
         app.send(command);
@@ -105,8 +109,8 @@ fn button(ui: &mut Ui, command: Command, enabled: bool, fill: Option<Color32>) -
         button = button.fill(fill);
     }
     let response = ui.add_enabled(enabled, button);
-    let response = match command.shortcut() {
-        Some(shortcut) => response.on_hover_text(ui.ctx().format_shortcut(&shortcut)),
+    let response = match command.keys(ui.ctx()) {
+        Some(keys) => response.on_hover_text(keys),
         None => response,
     };
     response.clicked()

@@ -15,7 +15,13 @@ const BAR: f32 = 6.0;
 const STEPS: usize = 64;
 
 /// Draws the scale into `area`. `value` is what the pointer is on, where it is on something.
-pub(crate) fn colour_scale_ui(ui: &Ui, area: Rect, range: ScaleRange, look: &Look, value: Option<f32>) {
+pub(crate) fn colour_scale_ui(
+    ui: &Ui,
+    area: Rect,
+    range: ScaleRange,
+    look: &Look,
+    value: Option<f32>,
+) {
     let font = theme::regular(theme::size::SMALL);
     let painter = ui.painter();
     let quiet = theme::ON_WELL_QUIET;
@@ -58,7 +64,13 @@ pub(crate) fn colour_scale_ui(ui: &Ui, area: Rect, range: ScaleRange, look: &Loo
         ));
         let text = notice::number(value);
         let half = figures(ui, &text, &font, theme::ON_WELL).size().x / 2.0;
-        let at = pos2(x.clamp(bar.left() + half, (bar.right() - half).max(bar.left() + half)), bar.top() - 8.0);
+        let at = pos2(
+            x.clamp(
+                bar.left() + half,
+                (bar.right() - half).max(bar.left() + half),
+            ),
+            bar.top() - 8.0,
+        );
         let galley = figures(ui, &text, &font, theme::ON_WELL);
         let spot = Align2::CENTER_BOTTOM.anchor_size(at, galley.size());
         painter.rect_filled(spot.expand2(vec2(4.0, 1.0)), 3.0, theme::WELL_VEIL);

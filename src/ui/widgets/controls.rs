@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use egui::{
-    Align, Button, Color32, DragValue, FontId, Galley, Layout, Response, RichText, Sense, Slider, Stroke,
-    TextEdit, Ui, UiBuilder, vec2,
+    Align, Button, Color32, DragValue, FontId, Galley, Layout, Response, RichText, Sense, Slider,
+    Stroke, TextEdit, Ui, UiBuilder, vec2,
 };
 
 use crate::text::window as words;
@@ -14,13 +14,18 @@ use crate::ui::theme::{self, space};
 pub(crate) fn rule_ui(ui: &mut Ui) {
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 1.0), Sense::hover());
     let line = theme::palette(ui).line;
-    ui.painter().hline(rect.x_range(), rect.center().y, Stroke::new(1.0, line));
+    ui.painter()
+        .hline(rect.x_range(), rect.center().y, Stroke::new(1.0, line));
 }
 
 /// A small quiet heading.
 pub(crate) fn section_ui(ui: &mut Ui, title: &str) {
     let p = theme::palette(ui);
-    ui.label(RichText::new(title).font(theme::semibold(theme::size::SMALL)).color(p.muted));
+    ui.label(
+        RichText::new(title)
+            .font(theme::semibold(theme::size::SMALL))
+            .color(p.muted),
+    );
 }
 
 /// A number in words and steps, for [`amount_ui`].
@@ -92,18 +97,26 @@ pub(crate) fn segmented_ui<T: PartialEq + Copy>(
     let width = rect.width() / choices.len().max(1) as f32;
     for (i, (choice, label, hint)) in choices.iter().enumerate() {
         let left = rect.left() + i as f32 * width;
-        let cell = egui::Rect::from_min_size(egui::pos2(left, rect.top()), vec2(width, rect.height()));
+        let cell =
+            egui::Rect::from_min_size(egui::pos2(left, rect.top()), vec2(width, rect.height()));
         let selected = *value == *choice;
         let text = RichText::new(*label)
             .font(theme::medium(theme::size::BODY - 0.5))
-            .color(if selected { ui.visuals().selection.stroke.color } else { p.muted });
+            .color(if selected {
+                ui.visuals().selection.stroke.color
+            } else {
+                p.muted
+            });
         ui.scope_builder(UiBuilder::new().max_rect(cell.shrink(2.0)), |ui| {
             ui.spacing_mut().button_padding = vec2(2.0, 0.0);
             let button = Button::selectable(selected, text)
                 .truncate()
                 .min_size(vec2(width - 4.0, 22.0));
             if ui
-                .with_layout(Layout::centered_and_justified(egui::Direction::LeftToRight), |ui| ui.add(button))
+                .with_layout(
+                    Layout::centered_and_justified(egui::Direction::LeftToRight),
+                    |ui| ui.add(button),
+                )
                 .inner
                 .on_hover_text(*hint)
                 .clicked()
@@ -117,9 +130,12 @@ pub(crate) fn segmented_ui<T: PartialEq + Copy>(
 
 /// A one-line text box as wide as its panel, with a name for screen readers beside its hint.
 pub(crate) fn text_box_ui(ui: &mut Ui, name: &str, hint: &str, text: &mut String) -> Response {
-    let edit = TextEdit::singleline(text).hint_text(hint).desired_width(f32::INFINITY);
+    let edit = TextEdit::singleline(text)
+        .hint_text(hint)
+        .desired_width(f32::INFINITY);
     let response = ui.add(edit);
-    ui.ctx().accesskit_node_builder(response.id, |node| node.set_label(name));
+    ui.ctx()
+        .accesskit_node_builder(response.id, |node| node.set_label(name));
     response
 }
 
@@ -137,7 +153,11 @@ pub(crate) fn figures(ui: &Ui, text: &str, font: &FontId, colour: Color32) -> Ar
     let mut job = egui::text::LayoutJob::default();
     let mut carry = 0.0;
     for c in text.chars() {
-        let room = if c.is_ascii_digit() { (widest - digit(c)).max(0.0) } else { 0.0 };
+        let room = if c.is_ascii_digit() {
+            (widest - digit(c)).max(0.0)
+        } else {
+            0.0
+        };
         let format = egui::TextFormat::simple(font.clone(), colour);
         job.append(&c.to_string(), carry + room / 2.0, format);
         carry = room / 2.0;

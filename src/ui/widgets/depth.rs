@@ -10,7 +10,12 @@ const HANDLE: f32 = 6.0;
 
 /// Draws the rail and returns the new stop where it was moved. Arrow keys go layer by layer, page
 /// keys stage by stage, Home and End to the ends.
-pub(crate) fn depth_ui(ui: &mut Ui, name: &str, stops: &Stops, stop: usize) -> (Response, Option<usize>) {
+pub(crate) fn depth_ui(
+    ui: &mut Ui,
+    name: &str,
+    stops: &Stops,
+    stop: usize,
+) -> (Response, Option<usize>) {
     let width = ui.available_width();
     let (rect, response) = ui.allocate_exact_size(vec2(width, HEIGHT), Sense::click_and_drag());
     let count = stops.list.len().max(1);
@@ -55,7 +60,8 @@ fn keys(ui: &Ui, response: &Response, stops: &Stops, stop: usize) -> Option<usiz
     });
     let last = stops.list.len().saturating_sub(1);
     ui.input(|i| {
-        let steps = i.num_presses(Key::ArrowRight) as isize - i.num_presses(Key::ArrowLeft) as isize;
+        let steps =
+            i.num_presses(Key::ArrowRight) as isize - i.num_presses(Key::ArrowLeft) as isize;
         if i.key_pressed(Key::Home) {
             Some(0)
         } else if i.key_pressed(Key::End) {
@@ -102,12 +108,23 @@ fn declare(ui: &Ui, response: &Response, stops: &Stops, now: usize) {
     });
 }
 
-fn paint(ui: &Ui, response: &Response, rail: Rect, stops: &Stops, now: usize, x_of: impl Fn(usize) -> f32) {
+fn paint(
+    ui: &Ui,
+    response: &Response,
+    rail: Rect,
+    stops: &Stops,
+    now: usize,
+    x_of: impl Fn(usize) -> f32,
+) {
     let p = theme::palette(ui);
     let painter = ui.painter();
     let y = rail.center().y;
     painter.hline(rail.x_range(), y, Stroke::new(2.0, p.line));
-    painter.hline(rail.left()..=x_of(now), y, Stroke::new(2.0, p.accent.gamma_multiply(0.7)));
+    painter.hline(
+        rail.left()..=x_of(now),
+        y,
+        Stroke::new(2.0, p.accent.gamma_multiply(0.7)),
+    );
     // Single layers are marked only where there is room for a mark each.
     if rail.width() / stops.list.len().max(1) as f32 > 5.0 {
         for stop in 0..stops.list.len() {

@@ -5,5 +5,7 @@ mod controls;
 mod depth;
 
 pub(crate) use colour_scale::colour_scale_ui;
-pub(crate) use controls::{Amount, amount_ui, figures, rule_ui, section_ui, segmented_ui, text_box_ui};
+pub(crate) use controls::{
+    Amount, amount_ui, figures, rule_ui, section_ui, segmented_ui, text_box_ui,
+};
 pub(crate) use depth::depth_ui;
