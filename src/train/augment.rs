@@ -21,7 +21,7 @@ pub(crate) fn generator(seed: u64, epoch: usize, index: usize) -> ChaCha8Rng {
 
 /// A changed copy of a grey plane of `side * side` values in 0 to 1. `other` is the plane of any other
 /// image, whose border may take the place of this one's.
-pub fn augment(plane: &[f32], other: &[u8], side: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+pub fn augment(plane: &[f32], other: Option<&[u8]>, side: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
     let mut image = warp(plane, side, rng);
     expose(&mut image, rng);
     sharpness(&mut image, side, rng);
@@ -154,22 +154,19 @@ fn add_noise(image: &mut [f32], rng: &mut ChaCha8Rng) {
     }
 }
 
-/// Half of the images lose strips at the border (up to 15 % a side), to one tone or to another image's
-/// border, which parts the border from the label; a third lose one or two corners.
-fn cover(image: &mut [f32], other: &[u8], side: usize, rng: &mut ChaCha8Rng) {
+/// Half of the images lose strips at the border (up to 15 % a side; 14 % without `other`), to one tone or to
+/// the other image's border, which parts the border from the label; a third lose one or two corners.
+fn cover(image: &mut [f32], other: Option<&[u8]>, side: usize, rng: &mut ChaCha8Rng) {
+    let other = other.filter(|other| other.len() == image.len());
+    let widest = if other.is_some() { 0.15_f32 } else { 0.14 };
     let fraction = |f: f32| (f * side as f32) as usize;
     if rng.random_bool(0.5) {
         let tone = rng.random_range(0.0_f32..0.6);
-        let mut strip = || fraction(rng.random_range(0.0_f32..0.15));
+        let mut strip = || fraction(rng.random_range(0.0..widest));
         let (left, right, top, bottom) = (strip(), strip(), strip(), strip());
-        let foreign = rng.random_bool(0.5) && other.len() == image.len();
-        let border = |x: usize, y: usize| {
-            if foreign {
-                f32::from(other[y * side + x]) / 255.0
-            } else {
-                tone
-            }
-        };
+        let foreign = other.filter(|_| rng.random_bool(0.5));
+        let border =
+            |x: usize, y: usize| foreign.map_or(tone, |f| f32::from(f[y * side + x]) / 255.0);
         fill(image, side, [0, side], [0, top], border);
         fill(image, side, [0, side], [side - bottom, side], border);
         fill(image, side, [0, left], [0, side], border);
@@ -223,7 +220,7 @@ mod tests {
     fn the_same_place_in_a_run_gives_the_same_image() {
         let plane = plane(32);
         let other = vec![9; 32 * 32];
-        let at = |epoch, index| augment(&plane, &other, 32, &mut generator(1, epoch, index));
+        let at = |epoch, index| augment(&plane, Some(&other), 32, &mut generator(1, epoch, index));
         assert_eq!(at(2, 3), at(2, 3));
         assert_ne!(at(2, 3), at(3, 2));
         assert!(at(0, 0).iter().all(|v| (0.0..=1.0).contains(v)));

@@ -215,7 +215,7 @@ fn training(out: &mut String, run: &RunRecord) -> std::fmt::Result {
         out,
         "Each epoch draws: {}. Images are changed anew each time: rotation up to 8 degrees, scale, proportion, shift, gamma, \
          contrast, brightness, noise; **half are blurred and a quarter sharpened** against the sharpness shortcut; **half lose border \
-         strips, to one tone or to another image's border, and a third one or two corners** against markers and collimation. No mirroring: the heart lies on one side.\n",
+         strips{} and a third one or two corners** against markers and collimation. No mirroring: the heart lies on one side.\n",
         run.strata
             .iter()
             .map(|s| {
@@ -223,7 +223,12 @@ fn training(out: &mut String, run: &RunRecord) -> std::fmt::Result {
                 format!("{} {class} from {}", s.drawn, title(&s.source))
             })
             .collect::<Vec<_>>()
-            .join(", ")
+            .join(", "),
+        if setup.foreign_borders {
+            ", to one tone or to another image's border,"
+        } else {
+            ""
+        },
     )?;
     if setup.opacities > 0.0 {
         writeln!(

@@ -180,7 +180,9 @@ impl Learner<'_> {
                     add_opacities(&mut image, side, &mut rng);
                     positive = true;
                 }
-                let other = &planes[cases[rng.random_range(0..cases.len())]];
+                let other = setup
+                    .foreign_borders
+                    .then(|| planes[cases[rng.random_range(0..cases.len())]].as_slice());
                 let mut image = augment(&image, other, side, &mut rng);
                 setup.input.standardise(&mut image);
                 (image, if positive { high } else { 1.0 - high })
@@ -275,6 +277,7 @@ mod tests {
             average: 0.9,
             sides: vec![(0.0, 24), (0.6, 32)],
             opacities: 0.3,
+            foreign_borders: true,
             input: Input {
                 mean: 0.5,
                 std: 0.25,
@@ -378,16 +381,7 @@ mod tests {
         };
         let once = run(1, &setup);
         assert_eq!(once, run(3, &setup));
-        assert_ne!(
-            once,
-            run(
-                1,
-                &Setup {
-                    seed: 6,
-                    ..setup.clone()
-                }
-            )
-        );
+        assert_ne!(once, run(1, &Setup { seed: 6, ..setup }));
     }
 
     #[test]

@@ -125,9 +125,10 @@ impl Options {
             sides: if start {
                 vec![(0.0, SIDE)]
             } else {
-                vec![(0.0, 128), (0.55, SIDE)]
+                vec![(0.0, 128), (0.65, SIDE)]
             },
-            opacities: 0.4,
+            opacities: if start { 0.4 } else { 0.3 },
+            foreign_borders: start,
             input: Input {
                 mean: 0.5,
                 std: 0.25,

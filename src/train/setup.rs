@@ -31,8 +31,16 @@ pub struct Setup {
     pub sides: Vec<(f64, usize)>,
     /// Share of the normal training images that get a synthetic opacity and count as pneumonia.
     pub opacities: f64,
+    /// Whether covered borders may show another image's border instead of one tone.
+    #[serde(default = "yes")]
+    pub foreign_borders: bool,
     /// What the network subtracts from and divides grey values (0 to 1) by.
     pub input: Input,
+}
+
+/// Records from before the field was written down had it on.
+fn yes() -> bool {
+    true
 }
 
 impl Setup {

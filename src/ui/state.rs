@@ -381,7 +381,11 @@ mod tests {
         let stops = stops(&[4, 8, 11], 12, "a");
         for (count, columns) in [(1, 1), (2, 2), (4, 2), (6, 3)] {
             grid.set_count(count, &stops);
-            assert_eq!(grid.columns(750.0, 700.0, 1.0, 98.0), columns, "{count} panels");
+            assert_eq!(
+                grid.columns(750.0, 700.0, 1.0, 98.0),
+                columns,
+                "{count} panels"
+            );
         }
         grid.set_count(99, &stops);
         assert_eq!(grid.panels.len(), MAX_PANELS);

@@ -100,12 +100,12 @@ impl<'a> Net<'a> {
     ) -> Result<(NodeId, usize)> {
         let weight = self.tensor(path, "weight", 4)?;
         let (out, per_group) = (weight.dim(0)?, weight.dim(1)?);
-        let groups = if per_group > 0 && channels % per_group == 0 {
+        let groups = if per_group > 0 && channels.is_multiple_of(per_group) {
             channels / per_group
         } else {
             1
         };
-        if groups == 0 || out % groups != 0 || per_group * groups != channels {
+        if groups == 0 || !out.is_multiple_of(groups) || per_group * groups != channels {
             return Err(fault::shape(
                 path,
                 &format!("a weight for {per_group} channels a group"),
