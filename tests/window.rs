@@ -802,16 +802,16 @@ fn screenshots() {
             .save(asset(&format!("screenshots/{name}.png")))
             .unwrap();
     };
-    h.state_mut().send(Command::PresetDepth);
-    until(&mut h, "the stages", |app| {
-        app.grid().panels[0].stop < app.stops().last && app.is_complete()
-    });
-    save(&mut h, "window-depth");
     h.state_mut().send(Command::PresetMethods);
     until(&mut h, "the methods", |app| {
         app.grid().panels.len() == 6 && app.is_complete()
     });
     save(&mut h, "window-methods");
+    h.state_mut().send(Command::PresetDepth);
+    until(&mut h, "the stages", |app| {
+        app.grid().panels[0].stop < app.stops().last && app.is_complete()
+    });
+    save(&mut h, "window-depth");
     h.state_mut().send(Command::PresetDefault);
     h.state_mut().send(Command::ToggleTheme);
     steps(&mut h, 2);

@@ -187,6 +187,19 @@ fn data(out: &mut String, numbers: &Numbers) -> std::fmt::Result {
 }
 
 fn training(out: &mut String, run: &RunRecord) -> std::fmt::Result {
+    writeln!(out, "## Training\n")?;
+    match &run.before {
+        Some(before) => {
+            writeln!(out, "### First, from random weights\n")?;
+            stage(out, before)?;
+            writeln!(out, "### Then, from the weights of the first\n")?;
+            stage(out, run)
+        }
+        None => stage(out, run),
+    }
+}
+
+fn stage(out: &mut String, run: &RunRecord) -> std::fmt::Result {
     let setup = &run.setup;
     let sides: Vec<String> = setup
         .sides
@@ -195,7 +208,7 @@ fn training(out: &mut String, run: &RunRecord) -> std::fmt::Result {
         .collect();
     writeln!(
         out,
-        "## Training\n\n    {}\n\n\
+        "    {}\n\n\
          Seed {}; {} of {} epochs; {} images a step; AdamW, peak rate {}, weight decay {} on kernels; linear rise over 5 % of the \
          steps, then half a cosine; label smoothing {}; the result is a running average of the weights (decay {} a step). \
          Image side: {}. Wall time {:.0} minutes on two CPU cores. The same seed on the same machine gives the same bytes.\n",

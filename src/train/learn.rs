@@ -51,8 +51,9 @@ pub(super) struct Learner<'a> {
     pub(super) saved: Instant,
 }
 
-/// Trains on the training cases of `data`, from the weights of `start` or from random ones. With `resume` an interrupted run's checkpoint in `folder` is
-/// taken up at the very step where it stopped; the result is the one an uninterrupted run gives.
+/// Trains on the training cases of `data`, from the weights of `start` or from random ones. With `resume`
+/// an interrupted run's checkpoint in `folder` is taken up at the very step where it stopped; the result is
+/// the one an uninterrupted run gives.
 ///
 /// # Errors
 /// `Cancelled` when the job is cancelled, after a checkpoint was written; a checkpoint of another set-up;
@@ -316,6 +317,10 @@ mod tests {
         }
     }
 
+    fn go(setup: &Setup, data: &Dataset, at: &Path, resume: bool, job: &Job) -> Result<Learned> {
+        learn(setup, None, data, at, resume, None, job)
+    }
+
     fn bytes(learned: &Learned) -> Vec<u8> {
         to_bytes(&learned.network.state().unwrap(), &Metadata::new()).unwrap()
     }
@@ -324,16 +329,7 @@ mod tests {
     fn interrupted_and_resumed_gives_the_uninterrupted_bytes() {
         let (setup, data) = (setup(), toy());
         let folder = tempfile::tempdir().unwrap();
-        let whole = learn(
-            &setup,
-            None,
-            &data,
-            folder.path(),
-            false,
-            None,
-            &Job::default(),
-        )
-        .unwrap();
+        let whole = go(&setup, &data, folder.path(), false, &Job::default()).unwrap();
         assert_eq!(whole.history.len(), 3);
         for stop in [0, 4, 6, 11] {
             let folder = tempfile::tempdir().unwrap();
@@ -345,20 +341,11 @@ mod tests {
                 }
             });
             handle.set(job.clone()).ok().unwrap();
-            let Err(error) = learn(&setup, None, &data, folder.path(), false, None, &job) else {
+            let Err(error) = go(&setup, &data, folder.path(), false, &job) else {
                 panic!("the job was cancelled");
             };
             assert!(error.is_cancelled());
-            let resumed = learn(
-                &setup,
-                None,
-                &data,
-                folder.path(),
-                true,
-                None,
-                &Job::default(),
-            )
-            .unwrap();
+            let resumed = go(&setup, &data, folder.path(), true, &Job::default()).unwrap();
             assert_eq!(bytes(&whole), bytes(&resumed), "stopped at step {stop}");
         }
     }
@@ -375,7 +362,7 @@ mod tests {
             let job = Job::default();
             bytes(
                 &pool
-                    .install(|| learn(setup, None, &data, folder.path(), false, None, &job))
+                    .install(|| go(setup, &data, folder.path(), false, &job))
                     .unwrap(),
             )
         };
@@ -389,13 +376,13 @@ mod tests {
         let (setup, data) = (setup(), toy());
         let folder = tempfile::tempdir().unwrap();
         let job = Job::default();
-        let Err(error) = learn(&setup, None, &data, folder.path(), true, None, &job) else {
+        let Err(error) = go(&setup, &data, folder.path(), true, &job) else {
             panic!("there is nothing to resume");
         };
         assert!(error.to_string().contains(CHECKPOINT), "{error}");
-        learn(&setup, None, &data, folder.path(), false, None, &job).unwrap();
+        go(&setup, &data, folder.path(), false, &job).unwrap();
         let other = Setup { batch: 8, ..setup };
-        assert!(learn(&other, None, &data, folder.path(), true, None, &job).is_err());
+        assert!(go(&other, &data, folder.path(), true, &job).is_err());
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Options {
         let from = self
             .from
             .as_ref()
-            .map_or_else(String::new, |path| format!(" --from {}", name(path)));
+            .map_or_else(String::new, |path| format!(" --from models/{}", name(path)));
         format!(
             "camlens train --data {} --recipe plain --out models/{} --seed {} --epochs {}{from}",
             data.join(","),
@@ -170,6 +170,9 @@ pub struct RunRecord {
     pub history: Vec<EpochRecord>,
     /// Whether a time limit ended it early.
     pub unfinished: bool,
+    /// How the network came about that it started from.
+    #[serde(default)]
+    pub before: Option<Box<RunRecord>>,
 }
 
 /// What was written.
@@ -220,6 +223,11 @@ pub fn run(options: &Options, job: &Job) -> Result<Report> {
         setup,
         history: learned.history,
         unfinished: learned.unfinished,
+        before: options
+            .from
+            .as_deref()
+            .and_then(|from| read_record(from).ok())
+            .map(Box::new),
     };
     let report = publish(&options.out, &learned.network, record, &data, job)?;
     if !learned.unfinished {
@@ -234,17 +242,21 @@ pub fn run(options: &Options, job: &Job) -> Result<Report> {
 /// # Errors
 /// As [`run`]; a folder without a model or without the record of its training.
 pub fn report(data: &[PathBuf], folder: &Path, job: &Job) -> Result<Report> {
-    let path = folder.join(RECORD);
-    let text = std::fs::read_to_string(&path).map_err(|e| fault::read(&path, &e))?;
-    let broken = |e: serde_json::Error| fault::broken_training_file(&path, &e);
-    let all: serde_json::Value = serde_json::from_str(&text).map_err(broken)?;
-    let record: RunRecord =
-        serde_json::from_value(all.get("run").cloned().unwrap_or_default()).map_err(broken)?;
+    let record = read_record(folder)?;
     let (state, _) = read_network(folder)?;
     let network = Network::new(&shape_of(&state)?, 0)?;
     network.load(&state)?;
     let data = Dataset::read(data, SIDE, job)?;
     publish(folder, &network, record, &data, job)
+}
+
+/// How the network in a folder came about.
+fn read_record(folder: &Path) -> Result<RunRecord> {
+    let path = folder.join(RECORD);
+    let text = std::fs::read_to_string(&path).map_err(|e| fault::read(&path, &e))?;
+    let broken = |e: serde_json::Error| fault::broken_training_file(&path, &e);
+    let all: serde_json::Value = serde_json::from_str(&text).map_err(broken)?;
+    serde_json::from_value(all.get("run").cloned().unwrap_or_default()).map_err(broken)
 }
 
 /// Weights and metadata of the network in a folder.

@@ -86,7 +86,11 @@ pub fn run(options: Options) -> Result<()> {
     let refused = |why: &str| Error::new(Kind::Unsupported, words::no_window(why));
     match opened {
         Ok(Ok(())) => {}
-        Ok(Err(why)) => return Err(refused(why.lines().next().unwrap_or_default())),
+        Ok(Err(why)) => {
+            // In front of the reason stands where in winit it was found: no help to a user.
+            let line = why.lines().next().unwrap_or_default();
+            return Err(refused(line.rsplit(": ").next().unwrap_or(line)));
+        }
         Err(why) => return Err(refused(&why)),
     }
     outcome

@@ -166,16 +166,20 @@ fn notices_ui(app: &App, ui: &mut Ui) {
     egui::Popup::menu(&button)
         .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
         .show(|ui| {
-            ui.set_max_width(360.0);
-            ScrollArea::vertical().max_height(360.0).show(ui, |ui| {
-                for notice in notices {
-                    ui.label(RichText::new(notice).color(p.text));
-                    ui.add_space(space::XS);
-                }
-                if let Some(card) = card {
-                    section_ui(ui, words::MODEL_CARD);
-                    ui.label(card);
-                }
+            // A menu would justify the words.
+            let plain = Layout::top_down(Align::Min);
+            ui.with_layout(plain, |ui| {
+                ui.set_max_width(360.0);
+                ScrollArea::vertical().max_height(360.0).show(ui, |ui| {
+                    for notice in notices {
+                        ui.label(RichText::new(notice).color(p.text));
+                        ui.add_space(space::XS);
+                    }
+                    if let Some(card) = card {
+                        section_ui(ui, words::MODEL_CARD);
+                        ui.label(card);
+                    }
+                });
             });
         });
 }

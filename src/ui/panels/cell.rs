@@ -224,7 +224,7 @@ fn move_view(
     }
     if let Some(at) = response.hover_pos() {
         let (scroll, pinch) = ui.input(|i| (i.smooth_scroll_delta.y, i.zoom_delta()));
-        let factor = (scroll * 0.004).exp() * pinch;
+        let factor = (scroll * 0.0035).exp() * pinch;
         if (factor - 1.0).abs() > 1e-4 {
             app.viewport.zoom_at(factor, at, area, source);
         }
