@@ -71,7 +71,7 @@ fn asset(path: &str) -> PathBuf {
 }
 
 fn sample() -> PathBuf {
-    asset("assets/samples/man-right-lower.png")
+    asset("assets/samples/man-right-middle.png")
 }
 
 /// The window with the demo network, a sample and maps in every panel.
@@ -550,7 +550,7 @@ fn a_broken_network_is_explained_and_the_old_one_stays() {
 
 #[test]
 fn another_picture_comes_by_dialog_by_drop_and_by_path() {
-    let other = asset("assets/samples/woman-normal.png");
+    let other = asset("assets/samples/adult-normal.png");
     let picker = FakePicker::answering([Answer::Dismissed, Answer::Chosen(other.clone())]);
     let mut h = window_with(picker);
     let shows = |name: &'static str| {
@@ -561,18 +561,18 @@ fn another_picture_comes_by_dialog_by_drop_and_by_path() {
     // Dismissed: nothing happens.
     h.key_press_modifiers(Modifiers::COMMAND, Key::O);
     steps(&mut h, 4);
-    assert!(shows("man-right-lower.png")(h.state()) && h.state().messages().is_empty());
+    assert!(shows("man-right-middle.png")(h.state()) && h.state().messages().is_empty());
     h.key_press_modifiers(Modifiers::COMMAND, Key::O);
     until(
         &mut h,
         "the picture of the dialog",
-        shows("woman-normal.png"),
+        shows("adult-normal.png"),
     );
 
     h.input_mut()
         .dropped_files
         .push(Arc::new(Dropped(sample())));
-    until(&mut h, "the dropped picture", shows("man-right-lower.png"));
+    until(&mut h, "the dropped picture", shows("man-right-middle.png"));
 
     let path_box = h.get_by_role_and_label(Role::TextInput, "Path of an X-ray or a network");
     path_box.focus();
@@ -584,7 +584,7 @@ fn another_picture_comes_by_dialog_by_drop_and_by_path() {
     until(
         &mut h,
         "the picture of the path box",
-        shows("woman-normal.png"),
+        shows("adult-normal.png"),
     );
 }
 

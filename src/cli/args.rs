@@ -231,7 +231,7 @@ pub(super) struct TrainArgs {
     /// Passes over the data
     #[arg(long)]
     pub(super) epochs: Option<usize>,
-    /// Stops after this many minutes, at the end of an epoch
+    /// Stops after this many minutes and keeps a checkpoint for --resume
     #[arg(long)]
     pub(super) minutes: Option<f64>,
     /// Starts from the weights of a network in this folder and trains gently (fine-tuning)

@@ -121,6 +121,24 @@ impl Facts {
             .unwrap_or_else(|| crate::text::class_number(class))
     }
 
+    /// Probability from which a class is called, where the network says so: its operating point
+    /// belongs to the last label.
+    pub fn threshold(&self, class: usize) -> Option<f32> {
+        let is_last = class + 1 == self.labels.value.len();
+        self.operating_point.filter(|_| is_last)
+    }
+
+    /// Whether the network calls a class, given the probabilities of all: from its threshold on, from a half
+    /// where it names none. Of many exclusive classes the most probable is what it says, even under a half.
+    pub fn calls(&self, class: usize, probabilities: &[f32]) -> bool {
+        let Some(&p) = probabilities.get(class) else {
+            return false;
+        };
+        let is_top = probabilities.iter().all(|other| *other <= p);
+        let exclusive = self.activation.value == Activation::Softmax && probabilities.len() > 2;
+        (exclusive && is_top) || p >= self.threshold(class).unwrap_or(0.5)
+    }
+
     /// What was guessed, in words.
     pub fn guesses(&self) -> Vec<String> {
         let mut words = Vec::new();

@@ -10,7 +10,7 @@ use crate::model::Model;
 use crate::plan::{Post, View};
 use crate::post::{Field, process_named, scale_range};
 use crate::render::{Figure, FigurePanel, Heat};
-use crate::text::figure as words;
+use crate::text::{figure as words, notice};
 
 /// One panel of the grid.
 #[derive(Clone)]
@@ -115,6 +115,10 @@ impl Exhibit {
             words::unit(label),
         );
         figure_panel.notices.extend(map.notices.iter().cloned());
+        let probabilities: Vec<f32> = self.findings.iter().map(|f| f.probability).collect();
+        if !self.model.facts.calls(self.target, &probabilities) {
+            figure_panel.notices.push(notice::NOT_CALLED.to_owned());
+        }
         Ok(figure_panel)
     }
 }

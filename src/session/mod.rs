@@ -182,6 +182,8 @@ impl Session {
     }
 
     fn report(&mut self, error: Error) {
+        // What was wanted may have been dropped with the failed request: it can be asked for again.
+        self.wanted = Default::default();
         if !error.is_cancelled() {
             self.errors.push(error);
         }
@@ -201,6 +203,7 @@ impl Session {
         self.worker.cancel();
         self.maps
             .retain(|_, state| !matches!(state, MapState::Waiting));
+        self.wanted = Default::default();
         self.busy = false;
         self.progress = None;
     }

@@ -31,17 +31,17 @@ macro_rules! files {
 
 const INDEX: &str = include_str!("../../assets/samples/samples.json");
 const FILES: &[(&str, &[u8])] = files![
+    "adult-bilateral.mask.png",
+    "adult-bilateral.png",
+    "adult-normal.png",
     "child-normal.png",
     "child-right-upper.mask.png",
     "child-right-upper.png",
     "man-left-middle.mask.png",
     "man-left-middle.png",
     "man-normal.png",
-    "man-right-lower.mask.png",
-    "man-right-lower.png",
-    "woman-bilateral.mask.png",
-    "woman-bilateral.png",
-    "woman-normal.png",
+    "man-right-middle.mask.png",
+    "man-right-middle.png",
 ];
 
 /// Every sample, in the order of menus.

@@ -3,7 +3,11 @@
 use super::anatomy::Chest;
 use super::film::{Film, View};
 use super::lesion::Lesion;
+use super::people;
 use super::render::Matter;
+
+/// Seed and index of the second adult among all people that can be drawn.
+const OTHER_ADULT: (u64, usize) = (99, 4);
 
 /// One case.
 #[derive(Clone, Debug)]
@@ -166,6 +170,7 @@ fn lesion(centre: [f32; 3], radius: [f32; 3], strength: f32, patchy: f32, seed: 
 
 /// All cases, healthy ones before the same chest with disease.
 pub(crate) fn all() -> Vec<Case> {
+    let (other, others_lesions) = people::draw(OTHER_ADULT.0, OTHER_ADULT.1);
     vec![
         Case {
             name: "man-normal",
@@ -175,15 +180,15 @@ pub(crate) fn all() -> Vec<Case> {
             lesions: vec![],
         },
         Case {
-            name: "man-right-lower",
-            title: "Adult man, right lower zone consolidation",
-            contains: "Confluent air-space opacity in the right lower zone that blurs the right half of the diaphragm, with a hint of air bronchograms; otherwise the chest of man-normal",
+            name: "man-right-middle",
+            title: "Adult man, right mid zone consolidation",
+            contains: "Confluent air-space opacity in the right mid zone, with a hint of air bronchograms; otherwise the chest of man-normal",
             person: man(),
             lesions: vec![lesion(
-                [-80.0, 212.0, -28.0],
-                [54.0, 50.0, 82.0],
+                [-80.0, 132.0, -4.0],
+                [50.0, 46.0, 74.0],
                 1.0,
-                0.2,
+                0.25,
                 301,
             )],
         },
@@ -193,28 +198,23 @@ pub(crate) fn all() -> Vec<Case> {
             contains: "Patchy air-space opacity in the left mid zone; otherwise the chest of man-normal",
             person: man(),
             lesions: vec![
-                lesion([92.0, 118.0, 6.0], [38.0, 35.0, 58.0], 0.78, 0.65, 302),
-                lesion([72.0, 142.0, 24.0], [20.0, 18.0, 30.0], 0.5, 0.7, 312),
+                lesion([88.0, 112.0, 6.0], [46.0, 42.0, 66.0], 0.95, 0.5, 302),
+                lesion([72.0, 146.0, 24.0], [26.0, 24.0, 38.0], 0.7, 0.6, 312),
             ],
         },
         Case {
-            name: "woman-normal",
-            title: "Adult woman, normal",
-            contains: "No opacity. Breast tissue makes the lower zones a little whiter on both sides",
-            person: woman(),
+            name: "adult-normal",
+            title: "Another adult, normal",
+            contains: "No opacity. Another build and another film than man-normal",
+            person: other.clone(),
             lesions: vec![],
         },
         Case {
-            name: "woman-bilateral",
-            title: "Adult woman, patchy opacities on both sides",
-            contains: "Patchy air-space opacities in the mid and lower zones of both lungs, smaller ones above; otherwise the chest of woman-normal",
-            person: woman(),
-            lesions: vec![
-                lesion([-84.0, 150.0, -10.0], [34.0, 40.0, 50.0], 0.68, 0.7, 303),
-                lesion([-70.0, 92.0, 10.0], [24.0, 22.0, 36.0], 0.55, 0.8, 304),
-                lesion([90.0, 152.0, -14.0], [28.0, 40.0, 48.0], 0.70, 0.7, 305),
-                lesion([72.0, 80.0, 0.0], [22.0, 20.0, 34.0], 0.50, 0.8, 306),
-            ],
+            name: "adult-bilateral",
+            title: "Another adult, opacities on both sides",
+            contains: "Air-space opacities in the upper and mid zones of both lungs; otherwise the chest of adult-normal",
+            person: other,
+            lesions: others_lesions,
         },
         Case {
             name: "child-normal",

@@ -41,11 +41,8 @@ pub fn make_set(folder: &Path, count: usize, seed: u64, job: &Job) -> Result<()>
     for index in 0..count {
         job.check()?;
         job.progress(crate::text::window::RENDERING, index, count);
-        // One stream a person: the first ten people are the same in a larger set.
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(index as u64);
-        let person = person(&mut rng);
-        let lesions = lesions(&mut rng, person.chest.child);
+        let (person, lesions) = draw(seed, index);
+        let person = person.at_width(WIDTH);
         for (label, lesions) in [("NORMAL", &[][..]), ("PNEUMONIA", &lesions)] {
             let (film, _) = render_person(&person, lesions, job)?;
             let file = format!("{FILMS}/{label}/synthetic-{index:04}.png");
@@ -55,6 +52,16 @@ pub fn make_set(folder: &Path, count: usize, seed: u64, job: &Job) -> Result<()>
     }
     let path = folder.join("manifest.csv");
     fs::write(&path, manifest).map_err(|e| fault::write(&path, &e))
+}
+
+/// A person and their opacities. One stream a person: the first ten people are the same in a larger
+/// set.
+pub(super) fn draw(seed: u64, index: usize) -> (Person, Vec<Lesion>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(index as u64);
+    let person = person(&mut rng);
+    let lesions = lesions(&mut rng, person.chest.child);
+    (person, lesions)
 }
 
 /// Anyone like the people of the sample cases, in other proportions and taken with other films.
@@ -88,7 +95,7 @@ fn person(rng: &mut ChaCha8Rng) -> Person {
     chest.heart_shift += rng.random_range(-5.0..5.0);
     // Seeds of the sample cases are below 1000.
     chest.seed = rng.random_range(1_000..1_000_000);
-    person.at_width(WIDTH)
+    person
 }
 
 /// One to four opacities somewhere in the lungs.

@@ -18,7 +18,7 @@ fn mean(plane: &Plane, keep: impl Fn(usize) -> bool) -> f32 {
 #[test]
 fn the_same_case_gives_the_same_bytes() {
     let job = Job::default();
-    let case = small("man-right-lower");
+    let case = small("man-right-middle");
     let (film, mask) = render(&case, &job).unwrap();
     let (again, mask_again) = render(&case, &job).unwrap();
     assert_eq!(bytes(&film), bytes(&again));
@@ -29,9 +29,9 @@ fn the_same_case_gives_the_same_bytes() {
 fn disease_whitens_the_mask_and_little_else() {
     let job = Job::default();
     for (ill, healthy) in [
-        ("man-right-lower", "man-normal"),
+        ("man-right-middle", "man-normal"),
         ("man-left-middle", "man-normal"),
-        ("woman-bilateral", "woman-normal"),
+        ("adult-bilateral", "adult-normal"),
         ("child-right-upper", "child-normal"),
     ] {
         let (film, mask) = render(&small(ill), &job).unwrap();
@@ -57,14 +57,14 @@ fn disease_whitens_the_mask_and_little_else() {
         let outside = mean(&difference.clone().map(f32::abs), far);
         assert!(outside < 0.002 && most < 0.06, "{ill}: {outside}, {most}");
         let area = mask.values.iter().sum::<f32>() / mask.values.len() as f32;
-        assert!((0.005..0.12).contains(&area), "{ill}: {area}");
+        assert!((0.005..0.2).contains(&area), "{ill}: {area}");
     }
 }
 
 #[test]
 fn tones_are_those_of_a_chest_film() {
     let job = Job::default();
-    for name in ["man-normal", "woman-normal", "child-normal"] {
+    for name in ["man-normal", "adult-normal", "child-normal"] {
         let case = small(name);
         let (film, _) = render(&case, &job).unwrap();
         let overall = mean(&film, |_| true);

@@ -22,6 +22,9 @@ pub fn image_looks_normalised(lo: f32, hi: f32) -> String {
     )
 }
 
+/// Said beside a map whose finding is under its threshold.
+pub const NOT_CALLED: &str = "The model does not call this finding";
+
 /// A prefix was taken off every tensor name.
 pub fn prefix_stripped(prefix: &str) -> String {
     format!("the prefix '{prefix}' was taken off the tensor names")

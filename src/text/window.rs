@@ -265,7 +265,7 @@ pub fn verdict(called: bool) -> &'static str {
 }
 
 /// Beside a map whose finding is not called.
-pub const NOT_CALLED: &str = "The model does not call this finding";
+pub use super::notice::NOT_CALLED;
 
 /// How a findings row is read out.
 pub fn finding_hint(label: &str, probability: f32, logit: f32) -> String {

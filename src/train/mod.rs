@@ -23,7 +23,6 @@ mod opacity;
 pub mod ops;
 pub mod optimiser;
 pub mod predict;
-pub mod progress;
 pub mod sample;
 pub mod setup;
 pub mod state;

@@ -19,7 +19,6 @@ use super::theme;
 use super::viewport::Viewport;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::model::facts::Activation;
 use crate::plan::{ImageSource, MapKey, ModelSource, Values};
 use crate::post::{Field, ScaleRange};
 use crate::session::{Finding, MapState, Picture, Session, samples};
@@ -216,19 +215,19 @@ impl App {
 
     /// From which probability on a class is called, where the network says so.
     pub(super) fn threshold_of(&self, class: usize) -> Option<f32> {
-        let model = self.session.model()?;
-        let is_last = class + 1 == model.classes();
-        model.facts.operating_point.filter(|_| is_last)
+        self.session.model()?.facts.threshold(class)
     }
 
     /// Whether the model calls the explained finding.
     pub(super) fn is_called(&self) -> Option<bool> {
+        let probabilities: Vec<f32> = self
+            .session
+            .findings()
+            .iter()
+            .map(|f| f.probability)
+            .collect();
         let (finding, model) = (self.finding()?, self.session.model()?);
-        // Of many exclusive classes the highest is what the model says, even under a half.
-        let says_it = model.facts.activation.value == Activation::Softmax
-            && model.classes() > 2
-            && finding.index == self.session.top();
-        Some(says_it || finding.probability >= self.threshold().unwrap_or(0.5))
+        Some(model.facts.calls(finding.index, &probabilities))
     }
 
     /// The map that a panel shows.

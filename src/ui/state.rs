@@ -170,8 +170,9 @@ impl Grid {
     pub fn at_usual_layers(&mut self, stops: &Stops) {
         for panel in &mut self.panels {
             panel.stop = match panel.method {
-                // Made for layers before the last one.
-                "layer-cam" => stops.one_stage_earlier(),
+                // LayerCAM was made for layers before the last one, and before global pooling HiResCAM
+                // equals Grad-CAM: two panels would agree by construction.
+                "layer-cam" | "hires-cam" => stops.one_stage_earlier(),
                 _ => stops.last,
             };
         }
@@ -355,7 +356,7 @@ mod tests {
         let mut grid = Grid::default();
         grid.at_usual_layers(&stops(&[4, 8, 11], 12, "a"));
         let at: Vec<usize> = grid.panels.iter().map(|p| p.stop).collect();
-        assert_eq!(at, [11, 11, 8, 11]);
+        assert_eq!(at, [11, 8, 8, 11]);
     }
 
     #[test]
