@@ -466,7 +466,8 @@ fn odd_numbers_are_noticed() {
 fn ready_inputs_are_checked_and_can_be_looked_at() {
     assert!(ModelInput::from_ready(&[1, 3, 4, 5], vec![0.0; 60]).is_ok());
     assert!(ModelInput::from_ready(&[3, 4, 5], vec![0.0; 60]).is_ok());
-    for shape in [&[2, 3, 4, 5][..], &[1, 2, 4, 5], &[2, 3, 4], &[60], &[]] {
+    assert!(ModelInput::from_ready(&[1, 2, 4, 5], vec![0.0; 40]).is_ok());
+    for shape in [&[2, 3, 4, 5][..], &[60], &[]] {
         let count = shape.iter().product::<usize>();
         assert!(
             ModelInput::from_ready(shape, vec![0.0; count]).is_err(),

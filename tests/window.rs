@@ -283,7 +283,7 @@ fn the_depth_slider_moves_by_dragging() {
     until(&mut h, "the map of the new layer", App::is_complete);
     assert_eq!(shown_layer(h.state(), 0), Some(stop_name(h.state(), 0)));
     // The other panels stayed.
-    assert_eq!(h.state().grid().panels[1].stop, h.state().stops().last);
+    assert_eq!(h.state().grid().panels[3].stop, h.state().stops().last);
 }
 
 #[test]

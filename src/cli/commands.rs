@@ -39,10 +39,17 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
 
 /// Says on stderr what the user should know although the command succeeds.
 fn tell<'a>(notices: impl IntoIterator<Item = &'a String>) {
-    for notice in notices {
+    let notices: Vec<&String> = notices.into_iter().collect();
+    for notice in notices.iter().take(NOTICES_SHOWN) {
         eprintln!("camlens: note: {notice}");
     }
+    if notices.len() > NOTICES_SHOWN {
+        eprintln!("camlens: note: and {} more", notices.len() - NOTICES_SHOWN);
+    }
 }
+
+/// Notices that fit on a screen; the manifest has all.
+const NOTICES_SHOWN: usize = 8;
 
 pub(super) fn predict(args: &PredictArgs) -> Result<ExitCode> {
     let device = device::open(args.model.device)?;
