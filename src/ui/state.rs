@@ -77,12 +77,27 @@ impl Stops {
             .collect()
     }
 
-    /// The stage before the last layer; the last layer where there is none.
+    /// A good layer of the stage before the last one: its end, or, where a stride follows it, the block
+    /// before. What is skipped by a stride gets no gradient, and a map there shows the stride's grid instead
+    /// of the image (LayerCAM's authors give the same advice). The last layer where there is no such stage.
     pub fn one_stage_earlier(&self) -> usize {
-        self.stages()
-            .into_iter()
-            .rfind(|&stop| stop < self.last)
-            .unwrap_or(self.last)
+        let end = self.stages().into_iter().rfind(|&stop| stop < self.last);
+        let Some((end, layer)) = end.and_then(|end| Some((end, self.list.get(end)?))) else {
+            return self.last;
+        };
+        let shrinks = |next: &Stop| next.resolution[0] < layer.resolution[0];
+        if !self.list.get(end + 1).is_some_and(shrinks) {
+            return end;
+        }
+        // Of a block's activations the last one has a name without a number.
+        self.list[..end]
+            .iter()
+            .rposition(|stop| {
+                stop.op == layer.op
+                    && stop.resolution == layer.resolution
+                    && !stop.name.contains('#')
+            })
+            .unwrap_or(end)
     }
 
     /// The next stage end after (`forward`) or before `stop`.
