@@ -185,7 +185,8 @@ fn compare_maps(
             assert!(error < 1e-4, "{arch} {key}: off by {error}");
         } else {
             // In early layers a rectifier or a maximum that is all but tied ends on the other side in the
-            // reference's f32 (README, section 5: "ReLU ties"): single cells, no more.
+            // reference's f32 (README, section 5: "ReLU ties"), which shows in the few cells that it reaches: the
+            // limit is the one stated there for maps at pixel scale, 99.5 % of cells.
             let scale = reference.iter().fold(0f32, |m, v| m.max(v.abs()));
             let off = |limit: f32| {
                 let pairs = map.values.iter().zip(&reference);
@@ -195,7 +196,7 @@ fn compare_maps(
             };
             let cells = reference.len();
             assert!(
-                off(1.1e-3) * 1000 <= cells,
+                off(1.1e-3) * 200 <= cells,
                 "{arch} {key}: {} of {cells} cells",
                 off(1.1e-3)
             );
