@@ -100,10 +100,8 @@ fn predict_gives_logits_and_findings() {
     assert!(found["notices"].is_array());
 }
 
-#[test]
-fn explain_demo_writes_maps_overlays_and_a_manifest() {
-    let dir = tempfile::tempdir().unwrap();
-    let out = dir.path().join("maps");
+/// A demo run with every view setting, into `out`.
+fn full_demo(out: &Path) {
     ok(&[
         "explain",
         "--demo",
@@ -122,8 +120,15 @@ fn explain_demo_writes_maps_overlays_and_a_manifest() {
         "--normalise",
         "shared",
         "--out",
-        path(&out),
+        path(out),
     ]);
+}
+
+#[test]
+fn explain_demo_writes_maps_overlays_and_a_manifest() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("maps");
+    full_demo(&out);
     let manifest = json(&out.join("manifest.json"));
     let maps = manifest["maps"].as_array().unwrap();
     assert_eq!(maps.len(), 8);
@@ -139,26 +144,7 @@ fn explain_demo_writes_maps_overlays_and_a_manifest() {
     }
     // The same plan gives the same bytes.
     let again = dir.path().join("again");
-    ok(&[
-        "explain",
-        "--demo",
-        "--method",
-        "grad-cam,layer-cam",
-        "--layer",
-        "stages",
-        "--class",
-        "Pneumonia",
-        "--sign",
-        "signed",
-        "--threshold",
-        "0.1",
-        "--blur",
-        "12",
-        "--normalise",
-        "shared",
-        "--out",
-        path(&again),
-    ]);
+    full_demo(&again);
     for map in maps {
         for key in ["file", "overlay"] {
             let name = map[key].as_str().unwrap();
