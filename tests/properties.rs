@@ -503,3 +503,33 @@ fn cancelled_work_ends_with_a_cancellation() {
         .unwrap();
     assert!(error.is_cancelled());
 }
+
+#[test]
+fn old_densenet_spelling_and_stacked_prefixes_are_understood() {
+    let modern = small("densenet", 1, 3);
+    let old: BTreeMap<String, Tensor> = modern
+        .iter()
+        .map(|(key, tensor)| {
+            let mut key = key.clone();
+            for part in ["norm", "conv"] {
+                for n in ["1", "2"] {
+                    key = key.replace(
+                        &format!("denselayer{n}.{part}{n}."),
+                        &format!("denselayer{n}.{part}.{n}."),
+                    );
+                }
+            }
+            (format!("module.model.{key}"), tensor.clone())
+        })
+        .collect();
+    assert!(old.keys().any(|k| k.contains("denselayer1.norm.1.weight")));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("old.safetensors");
+    support::save(&old, &path);
+    let weights = Weights::open(&path, &Device::Cpu).unwrap();
+    let notices = weights.notices.join("\n");
+    assert!(notices.contains("'module.model.'") && notices.contains("norm.1"));
+    let x = noise("image", &[1, 1, 48, 64]);
+    let net = Model::build(&weights, None, &Device::Cpu).unwrap();
+    assert_eq!(logit(&net, &x, 0), logit(&model(modern), &x, 0));
+}
