@@ -4,7 +4,7 @@
 //! `tests/architecture.rs` fails when one does not:
 //!
 //! ```text
-//! error text job | plan -> image -> preprocess -> model -> explain -> post -> evaluate -> render -> export
+//! error plan text job -> image -> preprocess -> model -> explain -> post -> evaluate -> render -> export
 //!                  synth, train    make what ships: sample cases and the small trained model
 //!                  session         runs plans over all of these: worker, cache, progress, cancel
 //!                  ui, cli         sit on session; they never compute
@@ -18,10 +18,10 @@
 //! them, [`export`] writes them whole or not at all.
 
 pub mod error;
-pub mod job;
+pub mod plan;
 pub mod text;
 
-pub mod plan;
+pub mod job;
 
 pub mod image;
 pub mod preprocess;

@@ -2,9 +2,10 @@
 //!
 //! * [`fault`]: the sentences of errors
 //! * [`notice`]: what is said beside a result that stands
+//! * [`figure`]: words on exported figures
 //! * [`window`]: labels of the window
 //!
-//! Command-line help stands with its options in `cli.rs`; method names, descriptions and citations
+//! Command-line help stands with its options in `cli/args.rs`; method names, descriptions and citations
 //! stand in the catalogue (`explain/catalogue.rs`).
 
 pub mod fault;
