@@ -10,8 +10,8 @@ use std::sync::Arc;
 use camlens::explain::{Evidence, RawMap, catalogue, explain};
 use camlens::job::Job;
 use camlens::model::Model;
-use camlens::model::graph::{Conv2d, Pool};
 use camlens::model::kernels::{Kernels, cpu::Cpu, portable::Portable};
+use camlens::model::op::{Conv2d, Pool, even};
 use camlens::model::weights::Weights;
 use camlens::preprocess::ModelInput;
 use candle_core::{DType, Device, Tensor};
@@ -46,7 +46,9 @@ fn plain_conv(x: &Tensor, conv: &Conv2d) -> Vec<f32> {
     let (xs, ws) = (values(x), values(&conv.weight));
     let channels = ci * conv.groups;
     let out = |size: usize, k: usize, a: usize| {
-        (size + 2 * conv.padding[a] - conv.dilation[a] * (k - 1) - 1) / conv.stride[a] + 1
+        (size + conv.padding[a][0] + conv.padding[a][1] - conv.dilation[a] * (k - 1) - 1)
+            / conv.stride[a]
+            + 1
     };
     let (oh, ow) = (out(h, kh, 0), out(w, kw, 1));
     let mut y = Vec::new();
@@ -60,9 +62,9 @@ fn plain_conv(x: &Tensor, conv: &Conv2d) -> Vec<f32> {
                         for ky in 0..kh {
                             for kx in 0..kw {
                                 let iy = (oy * conv.stride[0] + ky * conv.dilation[0]) as isize
-                                    - conv.padding[0] as isize;
+                                    - conv.padding[0][0] as isize;
                                 let ix = (ox * conv.stride[1] + kx * conv.dilation[1]) as isize
-                                    - conv.padding[1] as isize;
+                                    - conv.padding[1][0] as isize;
                                 if iy < 0 || ix < 0 || iy >= h as isize || ix >= w as isize {
                                     continue;
                                 }
@@ -104,14 +106,9 @@ fn convolutions_agree_with_plain_loops_and_gradients_are_their_adjoints() {
         (2, 3, 1, [3, 5], [2, 1], [1, 0], [1, 2]),
     ];
     for (i, (c, o, groups, k, stride, padding, dilation)) in cases.into_iter().enumerate() {
-        let conv = Conv2d {
-            weight: noise("weight", &[o, c / groups, k[0], k[1]]),
-            bias: None,
-            stride,
-            padding,
-            dilation,
-            groups,
-        };
+        let weight = noise("weight", &[o, c / groups, k[0], k[1]]);
+        let mut conv = Conv2d::new(weight, None, stride, even(padding));
+        (conv.dilation, conv.groups) = (dilation, groups);
         let x = noise("x", &[2, c, 11, 14]);
         let reference = plain_conv(&x, &conv);
         for kernels in all_kernels() {
@@ -177,10 +174,15 @@ fn pools_agree_between_kernels_and_conserve_gradients() {
         let total = |t: &Tensor| values(t).iter().map(|v| f64::from(*v)).sum::<f64>();
         assert!((total(&back) - total(&g)).abs() < 1e-3);
 
-        let y = a.avg_pool2d(&x, &pool).unwrap();
-        assert!(relative_error(&values(&b.avg_pool2d(&x, &pool).unwrap()), &values(&y)) < 1e-6);
-        let back = a.avg_pool2d_grad(&g, &pool, [1, 3, 9, 12]).unwrap();
-        let other = b.avg_pool2d_grad(&g, &pool, [1, 3, 9, 12]).unwrap();
+        let y = a.avg_pool2d(&x, &pool, true).unwrap();
+        assert!(
+            relative_error(
+                &values(&b.avg_pool2d(&x, &pool, true).unwrap()),
+                &values(&y)
+            ) < 1e-6
+        );
+        let back = a.avg_pool2d_grad(&g, &pool, true, [1, 3, 9, 12]).unwrap();
+        let other = b.avg_pool2d_grad(&g, &pool, true, [1, 3, 9, 12]).unwrap();
         assert!(relative_error(&values(&other), &values(&back)) < 1e-5);
         assert!((dot(&y, &g) - dot(&x, &back)).abs() / dot(&y, &g).abs().max(1.0) < 1e-4);
     }

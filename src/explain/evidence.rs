@@ -4,10 +4,11 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 use crate::job::Job;
-use crate::model::Model;
 use crate::model::backward::Taps;
 use crate::model::forward::Trace;
-use crate::model::graph::{NodeId, Op};
+use crate::model::graph::NodeId;
+use crate::model::op::{Act, Op};
+use crate::model::{Model, Shape};
 use crate::text::fault;
 
 /// Activations and gradients of one layer for one target, read out once for all methods.
@@ -47,7 +48,13 @@ impl<'a> Evidence<'a> {
         job.check()?;
         let node = model.layer(layer)?;
         let output = trace.output(node);
-        let (_, channels, height, width) = output.dims4()?;
+        let (_, channels, rows, columns) = output.dims4()?;
+        let ([height, width], skip) = match model.shape(node)? {
+            // Tokens lie in one row; the class token stands for no place.
+            Shape::Tokens { skip, grid, .. } => (grid, skip),
+            _ => ([rows, columns], 0),
+        };
+        let places = |tensor: &Tensor| first_image(tensor, skip, height * width);
         Ok(Self {
             model,
             target,
@@ -56,8 +63,8 @@ impl<'a> Evidence<'a> {
             channels,
             height,
             width,
-            activations: first_image(output)?,
-            gradients: taps.at(node).map(first_image).transpose()?,
+            activations: places(output)?,
+            gradients: taps.at(node).map(places).transpose()?,
         })
     }
 
@@ -118,7 +125,7 @@ impl<'a> Evidence<'a> {
         };
         // The authors' demonstration reads DenseNet's `features`, which stands before the last ReLU.
         let is_relu_of_it =
-            matches!(nodes[before].op, Op::Relu) && nodes[before].inputs == [self.node];
+            matches!(nodes[before].op, Op::Act(Act::Relu)) && nodes[before].inputs == [self.node];
         if before != self.node && !is_relu_of_it {
             let hint = format!("here that is '{}'", nodes[before].name);
             return Err(fault::cam_needs_gap(self.layer, &hint));
@@ -127,6 +134,13 @@ impl<'a> Evidence<'a> {
     }
 }
 
-fn first_image(tensor: &Tensor) -> Result<Vec<f32>> {
-    Ok(tensor.get(0)?.flatten_all()?.to_vec1()?)
+/// The channels of the first image, without the first `skip` of its places where it is a row of tokens.
+fn first_image(tensor: &Tensor, skip: usize, places: usize) -> Result<Vec<f32>> {
+    let image = tensor.get(0)?;
+    let image = if skip > 0 {
+        image.narrow(2, skip, places)?
+    } else {
+        image
+    };
+    Ok(image.flatten_all()?.to_vec1()?)
 }

@@ -9,8 +9,10 @@
 use candle_core::Tensor;
 
 use super::forward::Trace;
-use super::graph::{Graph, Node, NodeId, Op};
-use super::kernels::{Kernels, adaptive_avg_pool2d_grad};
+use super::forward::pointwise;
+use super::graph::{Graph, Node, NodeId};
+use super::kernels::{Kernels, plain};
+use super::op::Op;
 use crate::error::Result;
 use crate::job::Job;
 use crate::text::{fault, window};
@@ -59,31 +61,16 @@ impl Rule for Gradient {
             Ok([n, c, h, w])
         };
         Ok(match (&node.op, inputs) {
-            (Op::Input, _) => Vec::new(),
             (Op::Conv2d(conv), [x]) => vec![kernels.conv2d_input_grad(given, conv, dims4(x)?)?],
-            (Op::BatchNorm(bn), [_]) => {
-                let c = bn.scale.elem_count();
-                vec![given.broadcast_mul(&bn.scale.reshape((1, c, 1, 1))?)?]
-            }
-            (Op::Relu, [_]) => {
-                let open = output.gt(0f64)?.to_dtype(given.dtype())?;
-                vec![(given * open)?]
-            }
             (Op::MaxPool(pool), [x]) => vec![kernels.max_pool2d_grad(x, given, pool)?],
-            (Op::AvgPool(pool), [x]) => vec![kernels.avg_pool2d_grad(given, pool, dims4(x)?)?],
-            (Op::AdaptiveAvgPool(_), [x]) => vec![adaptive_avg_pool2d_grad(given, dims4(x)?)?],
-            (Op::Flatten, [x]) => vec![given.contiguous()?.reshape(x.shape())?],
-            (Op::Linear { weight, .. }, [_]) => vec![given.matmul(weight)?],
-            (Op::Add, [_, _]) => vec![given.clone(), given.clone()],
-            (Op::Concat, [a, b]) => {
-                let (ca, cb) = (a.dim(1)?, b.dim(1)?);
-                vec![
-                    given.narrow(1, 0, ca)?.contiguous()?,
-                    given.narrow(1, ca, cb)?.contiguous()?,
-                ]
+            (Op::AvgPool { pool, count_border }, [x]) => {
+                vec![kernels.avg_pool2d_grad(given, pool, *count_border, dims4(x)?)?]
             }
-            (Op::Identity, [_]) => vec![given.clone()],
-            (op, _) => return Err(fault::shape(op.label(), "other inputs", "its own")),
+            (Op::Linear { weight, .. }, [x]) if x.rank() == 2 => vec![given.matmul(weight)?],
+            (Op::Linear { weight, .. }, [x]) => {
+                vec![kernels.conv2d_input_grad(given, &pointwise(weight, None)?, dims4(x)?)?]
+            }
+            _ => plain::grad(&node.op, inputs, output, given)?,
         })
     }
 }

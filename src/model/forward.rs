@@ -2,8 +2,9 @@
 
 use candle_core::{DType, Tensor};
 
-use super::graph::{BatchNorm, Graph, NodeId, Op};
-use super::kernels::{Kernels, adaptive_avg_pool2d};
+use super::graph::{Graph, NodeId};
+use super::kernels::{Kernels, plain};
+use super::op::{Conv2d, Op};
 use crate::error::Result;
 use crate::job::Job;
 use crate::text::window;
@@ -82,32 +83,36 @@ pub(crate) fn apply(
     input: &Tensor,
     kernels: &dyn Kernels,
 ) -> Result<Tensor> {
-    Ok(match (op, inputs) {
-        (Op::Input, _) => input.clone(),
-        (Op::Conv2d(conv), [x]) => kernels.conv2d(x, conv)?,
-        (Op::BatchNorm(bn), [x]) => batch_norm(x, bn)?,
-        (Op::Relu, [x]) => x.relu()?,
-        (Op::MaxPool(pool), [x]) => kernels.max_pool2d(x, pool)?,
-        (Op::AvgPool(pool), [x]) => kernels.avg_pool2d(x, pool)?,
-        (Op::AdaptiveAvgPool(out), [x]) => adaptive_avg_pool2d(x, *out)?,
-        (Op::Flatten, [x]) => x.flatten_from(1)?,
-        (Op::Linear { weight, bias }, [x]) => kernels.linear(x, weight, bias.as_ref())?,
-        (Op::Add, [a, b]) => (*a + *b)?,
-        (Op::Concat, [a, b]) => Tensor::cat(&[*a, *b], 1)?,
-        (Op::Identity, [x]) => (*x).clone(),
-        (op, _) => {
-            return Err(crate::text::fault::shape(
-                op.label(),
-                "other inputs",
-                "its own",
-            ));
-        }
-    })
+    match (op, inputs) {
+        (Op::Input, _) => Ok(input.clone()),
+        (Op::Conv2d(conv), [x]) => kernels.conv2d(x, conv),
+        (Op::MaxPool(pool), [x]) => kernels.max_pool2d(x, pool),
+        (Op::AvgPool { pool, count_border }, [x]) => kernels.avg_pool2d(x, pool, *count_border),
+        (Op::Linear { weight, bias, .. }, [x]) => linear(x, weight, bias.as_ref(), kernels),
+        _ => plain::apply(op, inputs),
+    }
 }
 
-fn batch_norm(x: &Tensor, bn: &BatchNorm) -> Result<Tensor> {
-    let c = bn.scale.elem_count();
-    let per_channel = |t: &Tensor| t.reshape((1, c, 1, 1))?.to_dtype(x.dtype());
-    Ok(x.broadcast_mul(&per_channel(&bn.scale)?)?
-        .broadcast_add(&per_channel(&bn.shift)?)?)
+/// A linear layer over features, or over the channels of every place.
+fn linear(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    kernels: &dyn Kernels,
+) -> Result<Tensor> {
+    if x.rank() == 2 {
+        return kernels.linear(x, weight, bias);
+    }
+    kernels.conv2d(x, &pointwise(weight, bias)?)
+}
+
+/// The 1x1 convolution that a linear layer over channels is.
+pub(super) fn pointwise(weight: &Tensor, bias: Option<&Tensor>) -> Result<Conv2d> {
+    let (o, i) = weight.dims2()?;
+    Ok(Conv2d::new(
+        weight.reshape((o, i, 1, 1))?,
+        bias.cloned(),
+        [1, 1],
+        [[0; 2]; 2],
+    ))
 }

@@ -7,152 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::Tensor;
-
+use super::op::Op;
+use super::shape::{Shape, output_shape};
 use crate::error::Result;
-use crate::text::fault;
 
 /// Index of a node in [`Graph::nodes`].
 pub type NodeId = usize;
-
-/// Two-dimensional convolution, `[rows, columns]` in every pair.
-#[derive(Clone, Debug)]
-pub struct Conv2d {
-    /// `[out, in / groups, kernel rows, kernel columns]`.
-    pub weight: Tensor,
-    /// `[out]`.
-    pub bias: Option<Tensor>,
-    /// Step between windows.
-    pub stride: [usize; 2],
-    /// Zeros added on both sides.
-    pub padding: [usize; 2],
-    /// Distance between taps of the kernel.
-    pub dilation: [usize; 2],
-    /// Number of independent groups of channels.
-    pub groups: usize,
-}
-
-impl Conv2d {
-    /// `[out, in / groups, kernel rows, kernel columns]`.
-    pub fn weight_dims(&self) -> Result<[usize; 4]> {
-        let (o, i, kh, kw) = self.weight.dims4()?;
-        Ok([o, i, kh, kw])
-    }
-}
-
-/// Batch normalisation in evaluation mode: `y = scale * x + shift` per channel, with
-/// `scale = gamma / sqrt(var + eps)` and `shift = beta - mean * scale`.
-#[derive(Clone, Debug)]
-pub struct BatchNorm {
-    /// `[channels]`.
-    pub scale: Tensor,
-    /// `[channels]`.
-    pub shift: Tensor,
-}
-
-/// Window of a pooling operation, `[rows, columns]` in every pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pool {
-    /// Size of the window.
-    pub kernel: [usize; 2],
-    /// Step between windows.
-    pub stride: [usize; 2],
-    /// Border on both sides: minus infinity for a maximum, zeros that count for an average.
-    pub padding: [usize; 2],
-}
-
-impl Pool {
-    /// A square window.
-    pub fn square(kernel: usize, stride: usize, padding: usize) -> Self {
-        Self {
-            kernel: [kernel; 2],
-            stride: [stride; 2],
-            padding: [padding; 2],
-        }
-    }
-
-    /// Rows or columns of the output along `axis` for `size` at the input; 0 when the window does not fit.
-    pub fn out(&self, axis: usize, size: usize) -> usize {
-        window_out(
-            size,
-            self.kernel[axis],
-            self.stride[axis],
-            self.padding[axis],
-            1,
-        )
-    }
-}
-
-/// Output size of a sliding window; 0 when it does not fit once.
-pub(crate) fn window_out(
-    size: usize,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-    dilation: usize,
-) -> usize {
-    let span = dilation * (kernel.max(1) - 1) + 1;
-    let padded = size + 2 * padding;
-    if padded < span || stride == 0 {
-        0
-    } else {
-        (padded - span) / stride + 1
-    }
-}
-
-/// What a node does.
-#[derive(Clone, Debug)]
-pub enum Op {
-    /// The model's input, `[N, C, H, W]`.
-    Input,
-    /// Convolution.
-    Conv2d(Conv2d),
-    /// Batch normalisation, evaluation mode.
-    BatchNorm(BatchNorm),
-    /// Rectifier, `max(x, 0)`; its derivative at 0 is 0.
-    Relu,
-    /// Maximum over windows; the gradient goes to the first maximum in row-major order.
-    MaxPool(Pool),
-    /// Mean over windows; a zero border counts.
-    AvgPool(Pool),
-    /// Mean over a grid of `[rows, columns]` windows, bounds as PyTorch rounds them.
-    AdaptiveAvgPool([usize; 2]),
-    /// `[N, C, H, W]` to `[N, C * H * W]`.
-    Flatten,
-    /// `y = x W^T + b`, weight `[out, in]`.
-    Linear {
-        /// `[out, in]`.
-        weight: Tensor,
-        /// `[out]`.
-        bias: Option<Tensor>,
-    },
-    /// Sum of two nodes of the same shape.
-    Add,
-    /// Concatenation along the channels.
-    Concat,
-    /// Passes its input on (dropout in evaluation mode).
-    Identity,
-}
-
-impl Op {
-    /// The name that `camlens layers` prints, as PyTorch's module classes are called.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Input => "Input",
-            Self::Conv2d(_) => "Conv2d",
-            Self::BatchNorm(_) => "BatchNorm2d",
-            Self::Relu => "ReLU",
-            Self::MaxPool(_) => "MaxPool2d",
-            Self::AvgPool(_) => "AvgPool2d",
-            Self::AdaptiveAvgPool(_) => "AdaptiveAvgPool2d",
-            Self::Flatten => "Flatten",
-            Self::Linear { .. } => "Linear",
-            Self::Add => "Add",
-            Self::Concat => "Concat",
-            Self::Identity => "Identity",
-        }
-    }
-}
 
 /// One step of the network.
 #[derive(Clone, Debug)]
@@ -163,25 +23,6 @@ pub struct Node {
     pub op: Op,
     /// Where its inputs come from; all smaller than its own index.
     pub inputs: Vec<NodeId>,
-}
-
-/// Shape of a node's output without the batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// Channels, rows, columns.
-    Map([usize; 3]),
-    /// Features.
-    Flat(usize),
-}
-
-impl Shape {
-    /// Dimensions with a batch of one.
-    pub fn dims(&self) -> Vec<usize> {
-        match *self {
-            Self::Map([c, h, w]) => vec![1, c, h, w],
-            Self::Flat(n) => vec![1, n],
-        }
-    }
 }
 
 /// A network.
@@ -213,19 +54,41 @@ impl Graph {
 
     /// Channels that the first operation expects, when one says so.
     pub fn input_channels(&self) -> Option<usize> {
-        self.nodes.iter().find_map(|node| match &node.op {
-            Op::Conv2d(conv) if node.inputs == [0] => {
-                conv.weight.dim(1).ok().map(|i| i * conv.groups)
+        // Operations that leave channels as they are may stand before the first convolution.
+        let mut same = vec![false; self.nodes.len()];
+        for (id, node) in self.nodes.iter().enumerate() {
+            let reads_input = node.inputs.iter().any(|&i| same[i]);
+            match &node.op {
+                Op::Conv2d(conv) if reads_input => {
+                    return conv.weight.dim(1).ok().map(|i| i * conv.groups);
+                }
+                Op::BatchNorm(bn) if reads_input => return Some(bn.scale.elem_count()),
+                Op::Input => same[id] = true,
+                Op::Act(_)
+                | Op::Pad { .. }
+                | Op::Identity
+                | Op::MaxPool(_)
+                | Op::AvgPool { .. } => {
+                    same[id] = reads_input;
+                }
+                _ => {}
             }
-            _ => None,
-        })
+        }
+        None
     }
 
-    /// Number of logits, when the last node is linear.
+    /// Number of logits, when the last operations say so.
     pub fn classes(&self) -> Option<usize> {
-        match &self.nodes.last()?.op {
-            Op::Linear { weight, .. } => weight.dim(0).ok(),
-            _ => None,
+        let mut node = self.nodes.last()?;
+        loop {
+            match &node.op {
+                Op::Linear { weight, .. } => return weight.dim(0).ok(),
+                Op::Conv2d(conv) => return conv.weight.dim(0).ok(),
+                Op::BatchNorm(bn) => return Some(bn.scale.elem_count()),
+                Op::Input => return None,
+                Op::Slice { len, .. } => return Some(*len),
+                _ => node = self.nodes.get(*node.inputs.first()?)?,
+            }
         }
     }
 
@@ -246,13 +109,25 @@ impl Graph {
     pub fn spatial(&self, shapes: &[Shape]) -> Vec<NodeId> {
         (0..self.nodes.len())
             .filter(|&id| {
-                matches!(shapes[id], Shape::Map(_))
-                    && !matches!(
-                        self.nodes[id].op,
-                        Op::AdaptiveAvgPool([1, 1]) | Op::Identity
-                    )
+                // A single cell (after global pooling, inside squeeze-excite) shows no place.
+                let one_cell = id > 0 && shapes[id].grid() == Some([1, 1]);
+                let pooled = one_cell && self.after_global_pool(id, shapes);
+                shapes[id].grid().is_some() && !pooled && !matches!(self.nodes[id].op, Op::Identity)
             })
             .collect()
+    }
+
+    /// Whether a one-cell output comes from pooling a larger plane at once, directly or through
+    /// operations that keep one cell.
+    fn after_global_pool(&self, id: NodeId, shapes: &[Shape]) -> bool {
+        let node = &self.nodes[id];
+        match (&node.op, node.inputs.first()) {
+            (Op::AdaptiveAvgPool(_) | Op::GlobalMaxPool, _) => true,
+            (_, Some(&input)) => {
+                shapes[input].grid() == Some([1, 1]) && self.after_global_pool(input, shapes)
+            }
+            (_, None) => false,
+        }
     }
 
     /// Receptive field of every node in input pixels, `[rows, columns]`; `None` once an operation
@@ -279,8 +154,17 @@ impl Graph {
                     &[_, _, kh, kw] => window([kh, kw], conv.stride, conv.dilation),
                     _ => None,
                 },
-                Op::MaxPool(pool) | Op::AvgPool(pool) => window(pool.kernel, pool.stride, [1, 1]),
-                Op::AdaptiveAvgPool(_) | Op::Flatten | Op::Linear { .. } => None,
+                Op::MaxPool(pool) | Op::AvgPool { pool, .. } => {
+                    window(pool.kernel, pool.stride, pool.dilation)
+                }
+                Op::AdaptiveAvgPool(_)
+                | Op::GlobalMaxPool
+                | Op::Flatten
+                | Op::Attention { .. }
+                | Op::SelectToken(_) => None,
+                // A gate that has looked at the whole image scales what it multiplies: the
+                // squeezed branch is left out of the field, as in the literature.
+                Op::Mul => node.inputs.first().and_then(|&i| fields[i]),
                 _ => before.flatten(),
             });
         }
@@ -288,82 +172,6 @@ impl Graph {
             .into_iter()
             .map(|field| field.map(|axes| axes.map(|(size, _)| size)))
             .collect()
-    }
-}
-
-fn output_shape(node: &Node, inputs: &[Shape], input: [usize; 3]) -> Result<Shape> {
-    let name = &node.name;
-    let misfit = |found: String, expected: String| Err(fault::shape(name, &found, &expected));
-    let grid = |c: usize, h: usize, w: usize, from: [usize; 3]| {
-        if h == 0 || w == 0 {
-            return Err(fault::grid_vanished(name, from));
-        }
-        Ok(Shape::Map([c, h, w]))
-    };
-    match (&node.op, inputs) {
-        (Op::Input, _) => Ok(Shape::Map(input)),
-        (Op::Conv2d(conv), [Shape::Map([c, h, w])]) => {
-            let [o, i, kh, kw] = conv.weight_dims()?;
-            if i * conv.groups != *c {
-                return misfit(
-                    format!("{c} channels"),
-                    format!("{} channels, as its weight says", i * conv.groups),
-                );
-            }
-            let size = |axis: usize, n: usize, k: usize| {
-                window_out(
-                    n,
-                    k,
-                    conv.stride[axis],
-                    conv.padding[axis],
-                    conv.dilation[axis],
-                )
-            };
-            grid(o, size(0, *h, kh), size(1, *w, kw), [*c, *h, *w])
-        }
-        (Op::BatchNorm(bn), [Shape::Map([c, h, w])]) => {
-            let channels = bn.scale.elem_count();
-            if channels != *c {
-                return misfit(format!("{c} channels"), format!("{channels} channels"));
-            }
-            Ok(Shape::Map([*c, *h, *w]))
-        }
-        (Op::MaxPool(pool) | Op::AvgPool(pool), [Shape::Map([c, h, w])]) => {
-            grid(*c, pool.out(0, *h), pool.out(1, *w), [*c, *h, *w])
-        }
-        (Op::AdaptiveAvgPool([oh, ow]), [Shape::Map([c, _, _])]) => Ok(Shape::Map([*c, *oh, *ow])),
-        (Op::Flatten, [Shape::Map([c, h, w])]) => Ok(Shape::Flat(c * h * w)),
-        (Op::Linear { weight, .. }, [Shape::Flat(n)]) => {
-            let (out, features) = weight.dims2()?;
-            if features != *n {
-                return misfit(format!("{n} features"), format!("{features} features"));
-            }
-            Ok(Shape::Flat(out))
-        }
-        (Op::Add, [a, b]) => {
-            if a != b {
-                return misfit(
-                    format!("{:?} + {:?}", a.dims(), b.dims()),
-                    "two equal shapes".into(),
-                );
-            }
-            Ok(*a)
-        }
-        (Op::Concat, [Shape::Map([c1, h1, w1]), Shape::Map([c2, h2, w2])]) => {
-            if (h1, w1) != (h2, w2) {
-                return misfit(format!("{h1} x {w1} and {h2} x {w2}"), "equal grids".into());
-            }
-            Ok(Shape::Map([c1 + c2, *h1, *w1]))
-        }
-        (Op::Relu | Op::Identity, [shape]) => Ok(*shape),
-        (op, shapes) => misfit(
-            shapes
-                .iter()
-                .map(|s| format!("{:?}", s.dims()))
-                .collect::<Vec<_>>()
-                .join(", "),
-            format!("what a {} takes", op.label()),
-        ),
     }
 }
 

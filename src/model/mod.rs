@@ -7,6 +7,8 @@ pub mod facts;
 pub mod forward;
 pub mod graph;
 pub mod kernels;
+pub mod op;
+mod shape;
 pub mod weights;
 
 use std::path::{Path, PathBuf};
@@ -22,8 +24,9 @@ use crate::text::{fault, notice};
 use backward::{Gradient, Taps};
 use facts::Facts;
 use forward::Trace;
-use graph::{Graph, NodeId, Shape};
+use graph::{Graph, NodeId};
 use kernels::Kernels;
+pub use shape::Shape;
 use weights::Weights;
 
 /// The weights of the small network that ships with the program.
@@ -203,13 +206,22 @@ impl Model {
             return Err(fault::no_such_layer(name, &self.near(name)));
         };
         let shapes = self.graph.shapes(self.input_shape())?;
-        if matches!(shapes[node], Shape::Flat(_)) {
+        if shapes[node].grid().is_none() {
             return Err(fault::layer_without_grid(
                 name,
                 self.graph.nodes[node].op.label(),
             ));
         }
         Ok(node)
+    }
+
+    /// Shape of a node's output for the input that the recipe makes. Only the kind of a shape (map,
+    /// tokens, features) holds for every size of input.
+    ///
+    /// # Errors
+    /// Fails when shapes do not fit, which [`Model::build`] has excluded.
+    pub fn shape(&self, node: NodeId) -> Result<Shape> {
+        Ok(self.graph.shapes(self.input_shape())?[node])
     }
 
     /// Names of layers for `last`, `stages`, `all` or a list of names, in the order asked for.
@@ -247,10 +259,7 @@ impl Model {
             name: name.to_owned(),
             op: self.graph.nodes[id].op.label().to_owned(),
             shape: shapes[id].dims(),
-            resolution: match shapes[id] {
-                Shape::Map([_, h, w]) => Some([h, w]),
-                Shape::Flat(_) => None,
-            },
+            resolution: shapes[id].grid(),
             receptive_field: fields[id],
             explainable: spatial.contains(&id),
             alias_of: alias.then(|| self.graph.nodes[id].name.clone()),

@@ -7,7 +7,8 @@
 
 use super::{Net, NodeId, Op, Weights};
 use crate::error::Result;
-use crate::model::graph::{Graph, Pool};
+use crate::model::graph::Graph;
+use crate::model::op::Pool;
 
 /// Whether the tensors look like a DenseNet.
 pub(super) fn recognise(weights: &Weights) -> bool {
@@ -46,7 +47,10 @@ pub(super) fn build(weights: &Weights) -> Result<(Graph, String)> {
             x = net.batch_norm(&format!("{path}.norm"), x)?;
             x = net.relu(&format!("{path}.relu"), x);
             (x, channels) = net.conv(&format!("{path}.conv"), x, channels, 1, 0)?;
-            let pool = Op::AvgPool(Pool::square(2, 2, 0));
+            let pool = Op::AvgPool {
+                pool: Pool::square(2, 2, 0),
+                count_border: true,
+            };
             x = net.builder.push(&format!("{path}.pool"), pool, &[x]);
         }
     }

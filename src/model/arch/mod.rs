@@ -9,7 +9,8 @@ mod vgg;
 
 use candle_core::Tensor;
 
-use super::graph::{BatchNorm, Builder, Conv2d, Graph, NodeId, Op, Pool};
+use super::graph::{Builder, Graph, NodeId};
+use super::op::{Act, BatchNorm, Conv2d, Op, Pool, even};
 use super::weights::{Weights, outline};
 use crate::error::Result;
 use crate::text::fault;
@@ -112,15 +113,10 @@ impl<'a> Net<'a> {
                 &format!("{channels} channels"),
             ));
         }
-        let op = Op::Conv2d(Conv2d {
-            weight,
-            bias: self.optional(path, "bias")?,
-            stride: [stride; 2],
-            padding: [padding; 2],
-            dilation: [1, 1],
-            groups,
-        });
-        Ok((self.builder.push(path, op, &[x]), out))
+        let bias = self.optional(path, "bias")?;
+        let mut conv = Conv2d::new(weight, bias, [stride; 2], even([padding; 2]));
+        conv.groups = groups;
+        Ok((self.builder.push(path, Op::Conv2d(conv), &[x]), out))
     }
 
     /// BatchNorm under `path`, in evaluation mode.
@@ -158,7 +154,7 @@ impl<'a> Net<'a> {
     }
 
     fn relu(&mut self, path: &str, x: NodeId) -> NodeId {
-        self.builder.push(path, Op::Relu, &[x])
+        self.builder.push(path, Op::Act(Act::Relu), &[x])
     }
 
     fn max_pool(&mut self, path: &str, x: NodeId, k: usize, s: usize, p: usize) -> NodeId {
@@ -167,10 +163,10 @@ impl<'a> Net<'a> {
     }
 
     fn linear(&mut self, path: &str, x: NodeId) -> Result<NodeId> {
-        let op = Op::Linear {
-            weight: self.tensor(path, "weight", 2)?,
-            bias: self.optional(path, "bias")?,
-        };
+        let op = Op::linear(
+            self.tensor(path, "weight", 2)?,
+            self.optional(path, "bias")?,
+        );
         Ok(self.builder.push(path, op, &[x]))
     }
 

@@ -3,7 +3,7 @@
 //! `features` is one list of modules; only convolutions and BatchNorms have tensors, so ReLUs and
 //! max-pools are read off the gaps between their indices.
 
-use super::{Net, Op, Weights};
+use super::{Act, Net, Op, Weights};
 use crate::error::Result;
 use crate::model::graph::Graph;
 use crate::text::fault;
@@ -96,7 +96,7 @@ pub(super) fn build(weights: &Weights) -> Result<(Graph, String)> {
             // Linear, ReLU, Dropout, Linear: the first gap is a ReLU, a second one dropout.
             for gap in index + 1..following {
                 let op = if gap == index + 1 {
-                    Op::Relu
+                    Op::Act(Act::Relu)
                 } else {
                     Op::Identity
                 };

@@ -13,10 +13,14 @@ use rayon::prelude::*;
 
 use super::Kernels;
 use crate::error::Result;
-use crate::model::graph::{Conv2d, Pool, window_out};
+use crate::model::op::{Border, Conv2d, Pool, window_out};
 
 /// See the module.
 pub struct Cpu;
+
+/// Packed forms of a layer's weights.
+#[derive(Default)]
+pub struct Cache {}
 
 /// Geometry of a sliding window over planes of `[rows, columns]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,7 +28,7 @@ struct Windows {
     size: [usize; 2],
     kernel: [usize; 2],
     stride: [usize; 2],
-    padding: [usize; 2],
+    padding: Border,
     dilation: [usize; 2],
 }
 
@@ -35,7 +39,7 @@ impl Windows {
             kernel: pool.kernel,
             stride: pool.stride,
             padding: pool.padding,
-            dilation: [1, 1],
+            dilation: pool.dilation,
         }
     }
 
@@ -54,7 +58,7 @@ impl Windows {
     /// Output positions `o` along `axis` whose tap `k` falls inside the plane, as a half-open range.
     fn inside(&self, axis: usize, k: usize, out: usize) -> (usize, usize) {
         let shift = k * self.dilation[axis];
-        let (pad, stride, size) = (self.padding[axis], self.stride[axis], self.size[axis]);
+        let (pad, stride, size) = (self.padding[axis][0], self.stride[axis], self.size[axis]);
         let first = pad.saturating_sub(shift).div_ceil(stride);
         let end = if size + pad > shift {
             (size + pad - shift - 1) / stride + 1
@@ -126,8 +130,8 @@ fn unfold_values<T: Number>(
                     continue;
                 }
                 for oy in y0..y1 {
-                    let iy = oy * win.stride[0] + ky * win.dilation[0] - win.padding[0];
-                    let ix = x0 * win.stride[1] + kx * win.dilation[1] - win.padding[1];
+                    let iy = oy * win.stride[0] + ky * win.dilation[0] - win.padding[0][0];
+                    let ix = x0 * win.stride[1] + kx * win.dilation[1] - win.padding[1][0];
                     let row = &plane[iy * w + ix..(iy + 1) * w];
                     let out = &mut column[oy * ow + x0..oy * ow + x1];
                     if win.stride[1] == 1 {
@@ -190,8 +194,8 @@ fn fold_values<T: Number>(
                     continue;
                 }
                 for oy in y0..y1 {
-                    let iy = oy * win.stride[0] + ky * win.dilation[0] - win.padding[0];
-                    let ix = x0 * win.stride[1] + kx * win.dilation[1] - win.padding[1];
+                    let iy = oy * win.stride[0] + ky * win.dilation[0] - win.padding[0][0];
+                    let ix = x0 * win.stride[1] + kx * win.dilation[1] - win.padding[1][0];
                     let row = &mut plane[iy * w + ix..(iy + 1) * w];
                     let from = &column[oy * ow + x0..oy * ow + x1];
                     for (v, g) in row.iter_mut().step_by(win.stride[1]).zip(from) {
@@ -208,12 +212,12 @@ fn first_maximum<T: Number>(plane: &[T], win: &Windows, oy: usize, ox: usize) ->
     let [h, w] = win.size;
     let mut best = (usize::MAX, T::default());
     for ky in 0..win.kernel[0] {
-        let iy = (oy * win.stride[0] + ky).wrapping_sub(win.padding[0]);
+        let iy = (oy * win.stride[0] + ky).wrapping_sub(win.padding[0][0]);
         if iy >= h {
             continue;
         }
         for kx in 0..win.kernel[1] {
-            let ix = (ox * win.stride[1] + kx).wrapping_sub(win.padding[1]);
+            let ix = (ox * win.stride[1] + kx).wrapping_sub(win.padding[1][0]);
             if ix >= w {
                 continue;
             }
@@ -378,7 +382,7 @@ fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 }
 
 fn is_pointwise(conv: &Conv2d, kernel: [usize; 2]) -> bool {
-    kernel == [1, 1] && conv.stride == [1, 1] && conv.padding == [0, 0]
+    kernel == [1, 1] && conv.stride == [1, 1] && conv.padding == [[0; 2]; 2]
 }
 
 impl Kernels for Cpu {
@@ -480,23 +484,17 @@ impl Kernels for Cpu {
             .apply_op2_no_bwd(&grad.contiguous()?, &MaxPoolGrad(*pool))?)
     }
 
-    fn avg_pool2d(&self, x: &Tensor, pool: &Pool) -> Result<Tensor> {
-        let (n, c, h, w) = x.dims4()?;
-        let win = Windows::of_pool(pool, [h, w]);
-        let [oh, ow] = win.out();
-        // One plane a channel: the mean over a window is the mean over its unfolded taps.
-        let planes = x.contiguous()?.reshape((n * c, 1, h, w))?;
-        Ok(unfold(&planes, win)?.mean(1)?.reshape((n, c, oh, ow))?)
+    fn avg_pool2d(&self, x: &Tensor, pool: &Pool, count_border: bool) -> Result<Tensor> {
+        super::portable::Portable.avg_pool2d(x, pool, count_border)
     }
 
-    fn avg_pool2d_grad(&self, grad: &Tensor, pool: &Pool, dims: [usize; 4]) -> Result<Tensor> {
-        let [n, c, h, w] = dims;
-        let (_, _, oh, ow) = grad.dims4()?;
-        let taps = pool.kernel[0] * pool.kernel[1];
-        let columns = (grad.contiguous()?.reshape((n * c, 1, oh * ow))? / taps as f64)?
-            .broadcast_as((n * c, taps, oh * ow))?;
-        fold(&columns, Windows::of_pool(pool, [h, w]))?
-            .reshape((n, c, h, w))
-            .map_err(Into::into)
+    fn avg_pool2d_grad(
+        &self,
+        grad: &Tensor,
+        pool: &Pool,
+        count_border: bool,
+        dims: [usize; 4],
+    ) -> Result<Tensor> {
+        super::portable::Portable.avg_pool2d_grad(grad, pool, count_border, dims)
     }
 }

@@ -5,13 +5,14 @@
 //! their place here without any other module noticing, and the same tests hold for all of them.
 
 pub mod cpu;
+pub(crate) mod plain;
 pub mod portable;
 
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::graph::{Conv2d, Pool};
+use super::op::{Conv2d, Pool};
 use crate::error::Result;
 
 /// Convolution and pooling with their input gradients (vector-Jacobian products).
@@ -43,11 +44,27 @@ pub trait Kernels: Send + Sync {
     /// window in row-major order, as PyTorch has it.
     fn max_pool2d_grad(&self, x: &Tensor, grad: &Tensor, pool: &Pool) -> Result<Tensor>;
 
-    /// Mean over windows; a zero border counts in the mean.
-    fn avg_pool2d(&self, x: &Tensor, pool: &Pool) -> Result<Tensor>;
+    /// Mean over windows; `count_border` says whether the zeros of the border count.
+    fn avg_pool2d(&self, x: &Tensor, pool: &Pool, count_border: bool) -> Result<Tensor>;
 
     /// Gradient of [`Kernels::avg_pool2d`].
-    fn avg_pool2d_grad(&self, grad: &Tensor, pool: &Pool, dims: [usize; 4]) -> Result<Tensor>;
+    fn avg_pool2d_grad(
+        &self,
+        grad: &Tensor,
+        pool: &Pool,
+        count_border: bool,
+        dims: [usize; 4],
+    ) -> Result<Tensor>;
+}
+
+/// What kernels made of a layer's weights once (packed, transformed), shared by all copies of the layer.
+#[derive(Clone, Default)]
+pub struct Prepared(Arc<cpu::Cache>);
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Prepared")
+    }
 }
 
 /// The best kernels there are for a device.

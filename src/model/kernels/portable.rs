@@ -8,25 +8,12 @@
 use candle_core::{DType, Tensor};
 
 use super::Kernels;
+use super::plain::pad;
 use crate::error::Result;
-use crate::model::graph::{Conv2d, Pool, window_out};
+use crate::model::op::{Border, Conv2d, Pool};
 
 /// See the module.
 pub struct Portable;
-
-/// Adds a border of `value` around the last two axes.
-fn pad(x: &Tensor, padding: [usize; 2], value: f32) -> Result<Tensor> {
-    let mut x = x.clone();
-    for (axis, &width) in padding.iter().enumerate() {
-        if width > 0 {
-            let mut dims = x.dims().to_vec();
-            dims[axis + 2] = width;
-            let border = Tensor::full(value, dims, x.device())?;
-            x = Tensor::cat(&[&border, &x, &border], axis + 2)?;
-        }
-    }
-    Ok(x)
-}
 
 /// Indices `start, start + step, …`, `count` of them.
 fn stride_index(start: usize, step: usize, count: usize, like: &Tensor) -> Result<Tensor> {
@@ -89,19 +76,66 @@ fn pool_out(pool: &Pool, h: usize, w: usize) -> [usize; 2] {
 }
 
 fn pool_taps(pool: &Pool, out: [usize; 2], like: &Tensor) -> Result<Vec<Tap>> {
-    taps(pool.kernel, pool.stride, [1, 1], out, like)
+    taps(pool.kernel, pool.stride, pool.dilation, out, like)
 }
 
 /// Cuts the border off again.
-fn unpad(x: &Tensor, padding: [usize; 2], h: usize, w: usize) -> Result<Tensor> {
-    Ok(x.narrow(2, padding[0], h)?
-        .narrow(3, padding[1], w)?
+fn unpad(x: &Tensor, padding: Border, h: usize, w: usize) -> Result<Tensor> {
+    Ok(x.narrow(2, padding[0][0], h)?
+        .narrow(3, padding[1][0], w)?
         .contiguous()?)
+}
+
+/// Dimensions with a border.
+fn bordered([n, c, h, w]: [usize; 4], [rows, columns]: Border) -> [usize; 4] {
+    [n, c, h + rows[0] + rows[1], w + columns[0] + columns[1]]
+}
+
+/// The border of a pool, wide enough for a last window that hangs over the edge.
+fn pool_border(pool: &Pool, size: [usize; 2], out: [usize; 2]) -> Border {
+    [0, 1].map(|a| {
+        let span = pool.dilation[a] * (pool.kernel[a] - 1) + 1;
+        let reach = (out[a] - 1) * pool.stride[a] + span;
+        let [before, after] = pool.padding[a];
+        [before, after.max(reach.saturating_sub(size[a] + before))]
+    })
+}
+
+/// How many cells count in each window's mean, `[1, 1, oh, ow]`.
+fn window_counts(
+    pool: &Pool,
+    count_border: bool,
+    [h, w]: [usize; 2],
+    out: [usize; 2],
+    like: &Tensor,
+) -> Result<Tensor> {
+    let counts = [0, 1].map(|a| {
+        let (size, [before, after]) = ([h, w][a], pool.padding[a]);
+        (0..out[a])
+            .map(|o| {
+                let start = o * pool.stride[a];
+                let end = start + pool.kernel[a];
+                let (lo, hi) = if count_border {
+                    (0, size + before + after)
+                } else {
+                    (before, size + before)
+                };
+                end.min(hi).saturating_sub(start.max(lo)) as f32
+            })
+            .collect::<Vec<f32>>()
+    });
+    let values: Vec<f32> = counts[0]
+        .iter()
+        .flat_map(|r| counts[1].iter().map(move |c| (r * c).max(1.0)))
+        .collect();
+    let counts = Tensor::from_vec(values, (1, 1, out[0], out[1]), like.device())?;
+    Ok(counts.to_dtype(like.dtype())?)
 }
 
 fn is_square(conv: &Conv2d) -> bool {
     let same = |pair: [usize; 2]| pair[0] == pair[1];
-    same(conv.stride) && same(conv.padding) && same(conv.dilation)
+    let [rows, columns] = conv.padding;
+    same(conv.stride) && same(conv.dilation) && same(rows) && rows == columns
 }
 
 impl Kernels for Portable {
@@ -119,22 +153,14 @@ impl Kernels for Portable {
         let y = if is_square(conv) {
             x.contiguous()?.conv2d(
                 &conv.weight,
-                conv.padding[0],
+                conv.padding[0][0],
                 conv.stride[0],
                 conv.dilation[0],
                 conv.groups,
             )?
         } else {
             // candle takes one number for both axes: sum the taps as 1x1 convolutions instead.
-            let out = [0, 1].map(|a| {
-                window_out(
-                    [h, w][a],
-                    [kh, kw][a],
-                    conv.stride[a],
-                    conv.padding[a],
-                    conv.dilation[a],
-                )
-            });
+            let out = conv.out([h, w], [kh, kw]);
             let padded = pad(x, conv.padding, 0.0)?;
             let mut sum: Option<Tensor> = None;
             let all = taps([kh, kw], conv.stride, conv.dilation, out, x)?;
@@ -172,7 +198,7 @@ impl Kernels for Portable {
             let mut sum: Option<Tensor> = None;
             if is_square(conv) {
                 // What the forward division rounded away comes back as output padding.
-                let (s, p, d) = (conv.stride[0], conv.padding[0], conv.dilation[0]);
+                let (s, p, d) = (conv.stride[0], conv.padding[0][0], conv.dilation[0]);
                 let natural = |out: usize, k: usize| {
                     ((out - 1) * s + d * (k - 1) + 1) as isize - 2 * p as isize
                 };
@@ -190,12 +216,7 @@ impl Kernels for Portable {
             let part = match sum {
                 Some(part) => part,
                 None => {
-                    let padded = [
-                        n,
-                        per_group,
-                        h + 2 * conv.padding[0],
-                        w + 2 * conv.padding[1],
-                    ];
+                    let padded = bordered([n, per_group, h, w], conv.padding);
                     let mut sum = Tensor::zeros(padded.to_vec(), grad.dtype(), grad.device())?;
                     let all = taps([kh, kw], conv.stride, conv.dilation, [oh, ow], &grad)?;
                     for (t, tap) in all.iter().enumerate() {
@@ -228,9 +249,10 @@ impl Kernels for Portable {
 
     fn max_pool2d(&self, x: &Tensor, pool: &Pool) -> Result<Tensor> {
         let (_, _, h, w) = x.dims4()?;
-        let padded = pad(x, pool.padding, f32::NEG_INFINITY)?;
+        let out = pool_out(pool, h, w);
+        let padded = pad(x, pool_border(pool, [h, w], out), f32::NEG_INFINITY)?;
         let mut best: Option<Tensor> = None;
-        for tap in pool_taps(pool, pool_out(pool, h, w), x)? {
+        for tap in pool_taps(pool, out, x)? {
             let values = tap.gather(&padded)?;
             best = Some(match best {
                 Some(best) => best.maximum(&values)?,
@@ -242,35 +264,38 @@ impl Kernels for Portable {
 
     fn max_pool2d_grad(&self, x: &Tensor, grad: &Tensor, pool: &Pool) -> Result<Tensor> {
         let (n, c, h, w) = x.dims4()?;
-        let padded = pad(x, pool.padding, f32::NEG_INFINITY)?;
+        let out = pool_out(pool, h, w);
+        let border = pool_border(pool, [h, w], out);
+        let padded = pad(x, border, f32::NEG_INFINITY)?;
         let best = self.max_pool2d(x, pool)?;
-        let dims = [n, c, h + 2 * pool.padding[0], w + 2 * pool.padding[1]];
+        let dims = bordered([n, c, h, w], border);
         let mut sum = Tensor::zeros(dims.to_vec(), x.dtype(), x.device())?;
         // Gradient still to be handed out: the first tap that equals the maximum takes it.
         let mut left = grad.contiguous()?;
-        for tap in pool_taps(pool, pool_out(pool, h, w), x)? {
+        for tap in pool_taps(pool, out, x)? {
             let is_best = tap.gather(&padded)?.eq(&best)?.to_dtype(x.dtype())?;
             let taken = (&left * &is_best)?;
             left = (&left - &taken)?;
             sum = (sum + tap.scatter(&taken, dims)?)?;
         }
-        unpad(&sum, pool.padding, h, w)
+        unpad(&sum, border, h, w)
     }
 
-    fn avg_pool2d(&self, x: &Tensor, pool: &Pool) -> Result<Tensor> {
+    fn avg_pool2d(&self, x: &Tensor, pool: &Pool, count_border: bool) -> Result<Tensor> {
         let (_, _, h, w) = x.dims4()?;
-        let padded = pad(x, pool.padding, 0.0)?;
+        let out = pool_out(pool, h, w);
+        let padded = pad(x, pool_border(pool, [h, w], out), 0.0)?;
         let mut sum: Option<Tensor> = None;
-        for tap in pool_taps(pool, pool_out(pool, h, w), x)? {
+        for tap in pool_taps(pool, out, x)? {
             let values = tap.gather(&padded)?;
             sum = Some(match sum {
                 Some(sum) => (sum + values)?,
                 None => values,
             });
         }
-        let taps = (pool.kernel[0] * pool.kernel[1]) as f64;
+        let counts = window_counts(pool, count_border, [h, w], out, x)?;
         match sum {
-            Some(sum) => Ok((sum / taps)?),
+            Some(sum) => Ok(sum.broadcast_div(&counts)?),
             None => Err(crate::text::fault::shape(
                 "avg-pool",
                 "an empty window",
@@ -279,15 +304,23 @@ impl Kernels for Portable {
         }
     }
 
-    fn avg_pool2d_grad(&self, grad: &Tensor, pool: &Pool, dims: [usize; 4]) -> Result<Tensor> {
-        let [n, c, h, w] = dims;
+    fn avg_pool2d_grad(
+        &self,
+        grad: &Tensor,
+        pool: &Pool,
+        count_border: bool,
+        dims: [usize; 4],
+    ) -> Result<Tensor> {
+        let [_, _, h, w] = dims;
         let (_, _, oh, ow) = grad.dims4()?;
-        let padded = [n, c, h + 2 * pool.padding[0], w + 2 * pool.padding[1]];
-        let share = (grad / (pool.kernel[0] * pool.kernel[1]) as f64)?;
+        let border = pool_border(pool, [h, w], [oh, ow]);
+        let padded = bordered(dims, border);
+        let counts = window_counts(pool, count_border, [h, w], [oh, ow], grad)?;
+        let share = grad.broadcast_div(&counts)?;
         let mut sum = Tensor::zeros(padded.to_vec(), grad.dtype(), grad.device())?;
         for tap in pool_taps(pool, [oh, ow], grad)? {
             sum = (sum + tap.scatter(&share, padded)?)?;
         }
-        unpad(&sum, pool.padding, h, w)
+        unpad(&sum, border, h, w)
     }
 }
