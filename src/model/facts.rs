@@ -139,6 +139,16 @@ impl Facts {
         (exclusive && is_top) || p >= self.threshold(class).unwrap_or(0.5)
     }
 
+    /// Lets a guessed recipe make square inputs of `side`, the size that the architecture was made for.
+    pub(super) fn guess_side(&mut self, side: usize) {
+        if let Some(recipe) = &mut self.recipe
+            && recipe.from == Provenance::Guessed
+        {
+            recipe.value.width = side;
+            recipe.value.height = side;
+        }
+    }
+
     /// What was guessed, in words.
     pub fn guesses(&self) -> Vec<String> {
         let mut words = Vec::new();

@@ -88,11 +88,16 @@ impl Model {
     /// # Errors
     /// As [`Model::open`].
     pub fn build(weights: &Weights, arch: Option<&str>, device: &Device) -> Result<Self> {
-        let (graph, arch) = arch::build(weights, arch)?;
+        let built = arch::build(weights, arch)?;
+        let (graph, arch) = (built.graph, built.name);
         let channels = graph.input_channels().unwrap_or(3);
         let classes = graph.classes().unwrap_or(0);
-        let facts = Facts::gather(arch, channels, classes, &weights.metadata);
+        let mut facts = Facts::gather(arch, channels, classes, &weights.metadata);
+        if let Some(side) = built.side {
+            facts.guess_side(side);
+        }
         let mut notices = weights.notices.clone();
+        notices.extend(built.notices);
         notices.extend(facts.guesses());
         if let Some(words) = unused(weights, &graph) {
             notices.push(words);
@@ -318,7 +323,7 @@ fn unused(weights: &Weights, graph: &Graph) -> Option<String> {
         .keys()
         .filter(|key| {
             let module = key.rsplit_once('.').map_or(*key, |(module, _)| module);
-            graph.find(module).is_none()
+            graph.find(module).is_none() && !arch::is_auxiliary(key)
         })
         .collect();
     let first = left.first()?;
