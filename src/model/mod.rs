@@ -99,9 +99,6 @@ impl Model {
         let mut notices = weights.notices.clone();
         notices.extend(built.notices);
         notices.extend(facts.guesses());
-        if let Some(words) = unused(weights, &graph) {
-            notices.push(words);
-        }
         let model = Self {
             graph,
             facts,
@@ -315,17 +312,4 @@ fn weights_file(path: &Path) -> Result<PathBuf> {
     } else {
         Err(fault::no_model_in_folder(path))
     }
-}
-
-/// Words about tensors that no node of the graph stands for.
-fn unused(weights: &Weights, graph: &Graph) -> Option<String> {
-    let left: Vec<&str> = weights
-        .keys()
-        .filter(|key| {
-            let module = key.rsplit_once('.').map_or(*key, |(module, _)| module);
-            graph.find(module).is_none() && !arch::is_auxiliary(key)
-        })
-        .collect();
-    let first = left.first()?;
-    Some(notice::unused_tensors(left.len(), first))
 }

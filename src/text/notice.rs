@@ -45,6 +45,12 @@ pub fn auxiliary_left_out() -> String {
     "the auxiliary classifiers of training are left out, as in PyTorch's evaluation mode".to_owned()
 }
 
+/// Tensors named as Hugging Face transformers names them.
+pub fn transformers_names() -> String {
+    "the spelling of Hugging Face transformers was read: layers have torchvision's or timm's names"
+        .to_owned()
+}
+
 /// The activation between the layers of a classifier of several layers, which has no tensors.
 pub fn guessed_head(module: &str, act: &str) -> String {
     format!("'{module}' has no tensors: {act} is a guess, from its place behind a linear layer")

@@ -64,7 +64,7 @@ pub(super) fn build(weights: &Weights, _: &Hint) -> Result<Built> {
     Ok(net.finish(stages, &last, name))
 }
 
-pub(super) fn build_timm(weights: &Weights, _: &Hint) -> Result<Built> {
+pub(super) fn build_timm(weights: &Weights, hint: &Hint) -> Result<Built> {
     let mut net = Net::new(weights);
     let mut x = patches(&mut net, "stem.0", 0)?;
     let width = net.channels_of(x);
@@ -93,7 +93,9 @@ pub(super) fn build_timm(weights: &Weights, _: &Hint) -> Result<Built> {
     let last = stages.last().cloned().unwrap_or_default();
     x = net.push("head.global_pool.pool", Op::AdaptiveAvgPool([1, 1]), &[x]);
     net.alias("head.global_pool", x);
-    x = net.layer_norm("head.norm", x, EPS)?;
+    // The last LayerNorm of transformers adds less than its others.
+    let eps = if hint.transformers { 1e-12 } else { EPS };
+    x = net.layer_norm("head.norm", x, eps)?;
     x = net.push("head.flatten", Op::Flatten, &[x]);
     classifier(&mut net, "head.fc", x, Act::Gelu, false)?;
     let name = member(&depths, width);

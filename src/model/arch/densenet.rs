@@ -67,8 +67,17 @@ pub(super) fn build(weights: &Weights, hint: &Hint) -> Result<Built> {
         net.alias("features", x - 1);
     }
     stages.push("features.relu5".to_owned());
-    let pool = if timm { "global_pool.pool" } else { "adaptive_avg_pool2d" };
+    let pool = if timm {
+        "global_pool.pool"
+    } else {
+        "adaptive_avg_pool2d"
+    };
     x = net.pooled(pool, x);
+    if timm {
+        for name in ["global_pool", "global_pool.flatten", "head_drop"] {
+            net.alias(name, x);
+        }
+    }
     classifier(&mut net, "classifier", x, Act::Relu, false)?;
 
     let name = match (depths.as_slice(), width) {

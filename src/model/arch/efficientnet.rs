@@ -102,10 +102,7 @@ pub(super) fn build(weights: &Weights, _: &Hint) -> Result<Built> {
 
     let name = match known {
         Some(member) => format!("efficientnet_{}", member.name),
-        None => format!(
-            "efficientnet ({}, width {stem_width})",
-            dashed(&depths)
-        ),
+        None => format!("efficientnet ({}, width {stem_width})", dashed(&depths)),
     };
     let mut built = net.finish(names, &head, name);
     built.side = known.map(|member| member.side);

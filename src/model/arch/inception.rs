@@ -59,9 +59,9 @@ pub(super) fn build(weights: &Weights, _: &Hint) -> Result<Built> {
 
 /// A chain of convolutions that keep the size.
 fn chain(net: &mut Net<'_>, path: &str, leaves: &[&str], x: NodeId) -> Result<NodeId> {
-    leaves.iter().try_fold(x, |x, leaf| {
-        basic(net, &format!("{path}.{leaf}"), x, 1)
-    })
+    leaves
+        .iter()
+        .try_fold(x, |x, leaf| basic(net, &format!("{path}.{leaf}"), x, 1))
 }
 
 /// The mean of 3x3 cells (zeros of the border counted) and a 1x1 convolution.
@@ -109,12 +109,7 @@ fn module_b(net: &mut Net<'_>, path: &str, x: NodeId) -> Result<NodeId> {
 fn module_c(net: &mut Net<'_>, path: &str, x: NodeId) -> Result<NodeId> {
     let branches = [
         chain(net, path, &["branch1x1"], x)?,
-        chain(
-            net,
-            path,
-            &["branch7x7_1", "branch7x7_2", "branch7x7_3"],
-            x,
-        )?,
+        chain(net, path, &["branch7x7_1", "branch7x7_2", "branch7x7_3"], x)?,
         chain(
             net,
             path,

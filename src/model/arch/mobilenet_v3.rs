@@ -63,7 +63,11 @@ pub(super) fn build(weights: &Weights, _: &Hint) -> Result<Built> {
     let width = net.channels_of(x);
     let blocks = net.count(1, |b| format!("features.{b}.block.0.0.weight"));
     for block in 1..=blocks {
-        let stride = if variant.halving.contains(&block) { 2 } else { 1 };
+        let stride = if variant.halving.contains(&block) {
+            2
+        } else {
+            1
+        };
         let act = if block >= variant.hardswish_from {
             Act::Hardswish
         } else {

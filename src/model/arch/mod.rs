@@ -10,6 +10,7 @@ mod densenet;
 mod efficientnet;
 mod googlenet;
 mod head;
+mod huggingface;
 mod inception;
 mod mnasnet;
 mod mobilenet_v2;
@@ -53,6 +54,8 @@ pub(crate) struct Hint {
     name: String,
     /// Whether timm's module names are meant where the tensors' names are the same.
     timm: bool,
+    /// Whether the file is Hugging Face transformers', whose LayerNorms add less to the variance.
+    transformers: bool,
 }
 
 impl Hint {
@@ -74,7 +77,11 @@ impl Hint {
         if let Some((bare, _)) = name.split_once('.') {
             name = bare.to_owned();
         }
-        Self { name, timm }
+        Self {
+            name,
+            timm,
+            transformers: false,
+        }
     }
 }
 
@@ -206,10 +213,14 @@ const FAMILIES: [Family; 17] = [
 /// Lists what was seen and what is supported; names missing tensors, and tensors inside the network that
 /// it has no place for.
 pub fn build(weights: &Weights, wanted: Option<&str>) -> Result<Built> {
-    let hint = Hint::new(wanted);
+    let mut hint = Hint::new(wanted);
+    let respelled = huggingface::respelled(weights)?;
+    hint.transformers = respelled.is_some();
+    let weights = respelled.as_ref().unwrap_or(weights);
     let family = match wanted {
-        Some(wanted) => named(weights, &hint)
-            .ok_or_else(|| fault::unknown_arch_name(wanted, &supported()))?,
+        Some(wanted) => {
+            named(weights, &hint).ok_or_else(|| fault::unknown_arch_name(wanted, &supported()))?
+        }
         None => FAMILIES
             .iter()
             .find(|f| (f.recognise)(weights))
@@ -231,10 +242,27 @@ pub fn build(weights: &Weights, wanted: Option<&str>) -> Result<Built> {
             &export_lines(weights),
         ));
     }
+    if hint.transformers {
+        built.notices.push(notice::transformers_names());
+    }
     if weights.keys().any(is_auxiliary) {
         built.notices.push(notice::auxiliary_left_out());
     }
+    built.notices.extend(unused(weights, &built.graph));
     Ok(built)
+}
+
+/// Words about tensors beside the network, which no node of the graph stands for.
+fn unused(weights: &Weights, graph: &Graph) -> Option<String> {
+    let left: Vec<&str> = weights
+        .keys()
+        .filter(|key| {
+            let module = key.rsplit_once('.').map_or(*key, |(module, _)| module);
+            graph.find(module).is_none() && !is_auxiliary(key)
+        })
+        .collect();
+    let first = left.first()?;
+    Some(notice::unused_tensors(left.len(), first))
 }
 
 /// The family of a member's name: the spelling that the tensors have, else the first.
@@ -254,7 +282,7 @@ fn supported() -> String {
 }
 
 /// Whether a tensor belongs to a classifier that serves training only.
-pub(super) fn is_auxiliary(key: &str) -> bool {
+fn is_auxiliary(key: &str) -> bool {
     AUXILIARY.iter().any(|prefix| key.starts_with(prefix))
 }
 

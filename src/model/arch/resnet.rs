@@ -84,12 +84,7 @@ pub(super) fn build(weights: &Weights, _: &Hint) -> Result<Built> {
 }
 
 /// Basic (two 3x3) or bottleneck (1x1, 3x3, 1x1), told apart by the third convolution.
-fn residual_block(
-    net: &mut Net<'_>,
-    path: &str,
-    input: NodeId,
-    stride: usize,
-) -> Result<NodeId> {
+fn residual_block(net: &mut Net<'_>, path: &str, input: NodeId, stride: usize) -> Result<NodeId> {
     let at = |leaf: &str| format!("{path}.{leaf}");
     let bottleneck = net.has(&at("conv3"));
     let relu = at("relu");

@@ -62,7 +62,11 @@ pub(super) fn build(weights: &Weights, hint: &Hint) -> Result<Built> {
     net.alias("global_pool.flatten", x);
     classifier(&mut net, "classifier", x, Act::Silu, false)?;
 
-    let prefix = if port { "tf_efficientnet" } else { "efficientnet" };
+    let prefix = if port {
+        "tf_efficientnet"
+    } else {
+        "efficientnet"
+    };
     let name = match known {
         // timm writes `efficientnetv2_s`.
         Some(member) if member.name.starts_with('v') => format!("{prefix}{}", member.name),

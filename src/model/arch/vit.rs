@@ -11,8 +11,8 @@ use crate::model::op::{Act, Op};
 use crate::model::weights::Weights;
 use crate::text::fault;
 
-/// What LayerNorm adds to the variance.
-const EPS: f64 = 1e-6;
+/// What torchvision's LayerNorm adds to the variance, and transformers'.
+const EPS: [f64; 2] = [1e-6, 1e-12];
 
 /// Whether the tensors look like torchvision's vision transformer.
 pub(super) fn recognise(weights: &Weights) -> bool {
@@ -21,8 +21,9 @@ pub(super) fn recognise(weights: &Weights) -> bool {
         && weights.has("encoder.layers.encoder_layer_0.self_attention.in_proj_weight")
 }
 
-pub(super) fn build(weights: &Weights, _: &Hint) -> Result<Built> {
+pub(super) fn build(weights: &Weights, hint: &Hint) -> Result<Built> {
     let mut net = Net::new(weights);
+    let eps = EPS[usize::from(hint.transformers)];
     let patch = net.dims("conv_proj").get(2).copied().unwrap_or(1);
     let mut x = net.conv_valid("conv_proj", 0, patch)?;
     let width = net.channels_of(x);
@@ -38,7 +39,11 @@ pub(super) fn build(weights: &Weights, _: &Hint) -> Result<Built> {
     {
         return Err(fault::shape(
             "encoder.pos_embedding",
-            &format!("{:?} for tokens of {:?}", position.dims(), class_token.dims()),
+            &format!(
+                "{:?} for tokens of {:?}",
+                position.dims(),
+                class_token.dims()
+            ),
             &format!("[1, n * n + 1, {width}]"),
         ));
     }
@@ -57,9 +62,9 @@ pub(super) fn build(weights: &Weights, _: &Hint) -> Result<Built> {
     let layer = |i: usize| format!("encoder.layers.encoder_layer_{i}");
     let depth = net.count(0, |i| format!("{}.ln_1.weight", layer(i)));
     for i in 0..depth {
-        x = block(&mut net, &layer(i), x, heads)?;
+        x = block(&mut net, &layer(i), x, heads, eps)?;
     }
-    x = net.layer_norm("encoder.ln", x, EPS)?;
+    x = net.layer_norm("encoder.ln", x, eps)?;
     x = net.push("class_token", Op::SelectToken(0), &[x]);
     if net.has("heads.pre_logits") {
         x = net.linear("heads.pre_logits", x)?;
@@ -84,9 +89,9 @@ pub(super) fn build(weights: &Weights, _: &Hint) -> Result<Built> {
 }
 
 /// Attention and a two-layer perceptron, each behind a LayerNorm and with its input added.
-fn block(net: &mut Net<'_>, path: &str, input: NodeId, heads: usize) -> Result<NodeId> {
+fn block(net: &mut Net<'_>, path: &str, input: NodeId, heads: usize, eps: f64) -> Result<NodeId> {
     let at = |leaf: &str| format!("{path}.{leaf}");
-    let mut x = net.layer_norm(&at("ln_1"), input, EPS)?;
+    let mut x = net.layer_norm(&at("ln_1"), input, eps)?;
     let weight = net.tensor(&at("self_attention"), "in_proj_weight", 2)?;
     let bias = net.optional(&at("self_attention"), "in_proj_bias")?;
     let joint = at("self_attention.in_proj");
@@ -96,7 +101,7 @@ fn block(net: &mut Net<'_>, path: &str, input: NodeId, heads: usize) -> Result<N
     x = net.linear(&at("self_attention.out_proj"), x)?;
     net.alias(&at("dropout"), x);
     let sum = net.push(&at("add"), Op::Add, &[x, input]);
-    x = net.layer_norm(&at("ln_2"), sum, EPS)?;
+    x = net.layer_norm(&at("ln_2"), sum, eps)?;
     // Older files call the two layers of the perceptron by name.
     let [up, down] = if net.has(&at("mlp.linear_1")) {
         ["mlp.linear_1", "mlp.linear_2"]
