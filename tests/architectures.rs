@@ -353,10 +353,10 @@ fn a_tensor_without_a_place_inside_the_network_is_refused() {
     let mut tensors = small_resnet(3, 8);
     tensors.append(&mut made(&[
         ("fc.weight", &[2, 16]),
-        ("layer1.0.se.fc1.weight", &[4, 8, 1, 1]),
+        ("layer1.0.attn.fc1.weight", &[4, 8, 1, 1]),
     ]));
     let words = open(tensors, None).err().unwrap().to_string();
-    for word in ["layer1.0.se.fc1.weight", "torch.onnx.export", "resnet"] {
+    for word in ["layer1.0.attn.fc1.weight", "torch.onnx.export", "resnet"] {
         assert!(words.contains(word), "{words}");
     }
 }

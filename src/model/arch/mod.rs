@@ -114,7 +114,7 @@ const fn family(
 /// All families. More particular ones stand before those that they could be mistaken for.
 const FAMILIES: [Family; 17] = [
     family(
-        &["resnet", "wide_resnet", "resnext"],
+        &["resnet", "wide_resnet", "resnext", "seresnet", "seresnext"],
         "resnet18 to 152 with wide_resnet and resnext (also timm's)",
         resnet::recognise,
         resnet::build,

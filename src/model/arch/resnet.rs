@@ -4,7 +4,7 @@
 //!
 //! timm gives the same tensors other module names (`act1`, `global_pool`), which stand beside
 //! torchvision's, and has the variants of He et al., arXiv 1812.01187: a stem of three 3x3 convolutions and
-//! shortcuts that average before they project.
+//! shortcuts that average before they project, and squeeze-excite gates (Hu et al., arXiv 1709.01507).
 
 use super::head::classifier;
 use super::net::{Net, dashed};
@@ -72,8 +72,18 @@ pub(super) fn build(weights: &Weights, _: &Hint) -> Result<Built> {
 
     let last = stages.last().cloned().unwrap_or_default();
     let mut name = member(&depths, bottleneck, width, net.dims("layer1.0.conv2"));
-    if deep_stem && !name.contains(' ') {
-        name.push('d');
+    if !name.contains(' ') {
+        if deep_stem {
+            // timm's `t` differs from `d` in the widths of the stem.
+            name.push(if net.dims("conv1.0").first() == Some(&24) {
+                't'
+            } else {
+                'd'
+            });
+        }
+        if net.has("layer1.0.se.fc1") {
+            name.insert_str(0, "se");
+        }
     }
     let mut built = net.finish(stages, &last, name);
     if input_channels == 1 && classes == 18 && bottleneck {
@@ -101,6 +111,10 @@ fn residual_block(net: &mut Net<'_>, path: &str, input: NodeId, stride: usize) -
         net.alias(&at("act2"), x);
         x = net.conv(&at("conv3"), x, 1)?;
         x = net.batch_norm(&at("bn3"), x)?;
+    }
+    if net.has(&at("se.fc1")) {
+        let steps = ["pool", "fc1", "act", "fc2", "gate"];
+        x = net.gate(&at("se"), x, steps, [Act::Relu, Act::Sigmoid])?;
     }
     let shortcut = shortcut(net, &at("downsample"), input, stride)?;
     let sum = net.push(&at("add"), Op::Add, &[x, shortcut]);
