@@ -362,6 +362,20 @@ fn a_tensor_without_a_place_inside_the_network_is_refused() {
 }
 
 #[test]
+fn a_network_inside_other_modules_opens() {
+    let mut tensors = small_resnet(3, 8);
+    tensors.append(&mut made(&[("fc.0.weight", &[2, 16]), ("fc.0.bias", &[2])]));
+    let wrapped = tensors
+        .into_iter()
+        .map(|(name, tensor)| (format!("encoder.resnet18.{name}"), tensor))
+        .collect();
+    let model = open(wrapped, None).unwrap();
+    assert_eq!(model.classes(), 2);
+    let notice = "'encoder.resnet18.'";
+    assert!(model.notices.iter().any(|n| n.contains(notice)));
+}
+
+#[test]
 fn an_unknown_network_is_told_how_to_come_as_onnx() {
     let tensors = made(&[
         ("trunk.0.weight", &[8, 1, 5, 5]),

@@ -186,7 +186,7 @@ fn convolutions() {
 #[test]
 fn pools() {
     let pool = Pool {
-        kernel: [3, 2],
+        kernel: [3, 4],
         stride: [2, 2],
         padding: ASYMMETRIC,
         dilation: [1, 1],

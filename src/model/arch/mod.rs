@@ -24,6 +24,8 @@ mod timm_efficientnet;
 mod vgg;
 mod vit;
 
+use std::collections::BTreeMap;
+
 use super::graph::Graph;
 use super::weights::{Weights, outline};
 use crate::error::Result;
@@ -214,8 +216,15 @@ const FAMILIES: [Family; 17] = [
 /// it has no place for.
 pub fn build(weights: &Weights, wanted: Option<&str>) -> Result<Built> {
     let mut hint = Hint::new(wanted);
-    let respelled = huggingface::respelled(weights)?;
+    let mut respelled = huggingface::respelled(weights)?;
     hint.transformers = respelled.is_some();
+    let mut prefix = String::new();
+    if respelled.is_none()
+        && !recognised(weights)
+        && let Some((bare, taken)) = without_common_prefix(weights)?
+    {
+        (respelled, prefix) = (Some(bare), taken);
+    }
     let weights = respelled.as_ref().unwrap_or(weights);
     let family = match wanted {
         Some(wanted) => {
@@ -242,6 +251,9 @@ pub fn build(weights: &Weights, wanted: Option<&str>) -> Result<Built> {
             &export_lines(weights),
         ));
     }
+    if !prefix.is_empty() {
+        built.notices.push(notice::prefix_stripped(&prefix));
+    }
     if hint.transformers {
         built.notices.push(notice::transformers_names());
     }
@@ -250,6 +262,42 @@ pub fn build(weights: &Weights, wanted: Option<&str>) -> Result<Built> {
     }
     built.notices.extend(unused(weights, &built.graph));
     Ok(built)
+}
+
+/// Whether any family has tensors like these.
+fn recognised(weights: &Weights) -> bool {
+    FAMILIES.iter().any(|f| (f.recognise)(weights))
+}
+
+/// Most modules that may stand around a network.
+const MAX_WRAPPERS: usize = 4;
+
+/// A network inside other modules, as in `densenet121.features.conv0.weight`: the tensors without the part
+/// that all their names start with, and that part; `None` where no network comes to light.
+fn without_common_prefix(weights: &Weights) -> Result<Option<(Weights, String)>> {
+    let mut taken = String::new();
+    for _ in 0..MAX_WRAPPERS {
+        let Some((wrapper, _)) = weights
+            .keys()
+            .next()
+            .and_then(|key| key.get(taken.len()..)?.split_once('.'))
+        else {
+            return Ok(None);
+        };
+        taken = format!("{taken}{wrapper}.");
+        let mut tensors = BTreeMap::new();
+        for key in weights.keys() {
+            let Some(bare) = key.strip_prefix(&taken) else {
+                return Ok(None);
+            };
+            tensors.insert(bare.to_owned(), weights.get(key)?);
+        }
+        let bare = Weights::from_tensors(&weights.name, tensors);
+        if recognised(&bare) {
+            return Ok(Some((bare, taken)));
+        }
+    }
+    Ok(None)
 }
 
 /// Words about tensors beside the network, which no node of the graph stands for.
