@@ -71,7 +71,7 @@ fn check(arch: &str) {
     // candle's own convolutions are slow on the CPU: the larger networks are checked at the last layer only.
     let model = model.with_kernels(Arc::new(Portable));
     let small = arch == "resnet18" || arch == "xrv_densenet121";
-    let mut fewer = golden.clone();
+    let mut fewer = golden;
     if !small {
         let last = format!("/{}/", model.graph.last);
         fewer.retain(|key, _| key == "logits" || key.contains(&last));
