@@ -8,8 +8,75 @@ use fast_image_resize::images::TypedImage;
 use fast_image_resize::pixels::{F32, U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 use crate::text::fault;
+
+/// How values between pixels are found; the names are Pillow's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filter {
+    /// The nearest pixel; nothing is averaged.
+    Nearest,
+    /// Average of the pixels under each target pixel.
+    Box,
+    /// Triangle.
+    #[default]
+    Bilinear,
+    /// Hamming window.
+    Hamming,
+    /// Cubic with a = -0.5; may overshoot.
+    Bicubic,
+    /// Windowed sinc of three lobes; may overshoot.
+    Lanczos,
+}
+
+impl Filter {
+    /// Pillow's number for it, as `resample` in a `preprocessor_config.json`.
+    pub fn pillow(self) -> u64 {
+        match self {
+            Self::Nearest => 0,
+            Self::Lanczos => 1,
+            Self::Bilinear => 2,
+            Self::Bicubic => 3,
+            Self::Box => 4,
+            Self::Hamming => 5,
+        }
+    }
+
+    /// The filter of Pillow's number.
+    pub fn from_pillow(code: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|filter| filter.pillow() == code)
+    }
+
+    /// The filter of the name that torchvision and timm use.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|filter| filter.name() == name)
+    }
+
+    /// The name that torchvision and timm use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest",
+            Self::Box => "box",
+            Self::Bilinear => "bilinear",
+            Self::Hamming => "hamming",
+            Self::Bicubic => "bicubic",
+            Self::Lanczos => "lanczos",
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Nearest,
+        Self::Box,
+        Self::Bilinear,
+        Self::Hamming,
+        Self::Bicubic,
+        Self::Lanczos,
+    ];
+}
 
 /// Resizes one plane from `from` to `to`, both `[width, height]`.
 ///
@@ -19,6 +86,19 @@ use crate::text::fault;
 /// # Errors
 /// Where a side is 0 or `plane` does not have `from[0] * from[1]` values.
 pub fn resize_plane(plane: &[f32], from: [usize; 2], to: [usize; 2]) -> Result<Vec<f32>> {
+    resize_plane_with(plane, from, to, Filter::Bilinear)
+}
+
+/// As [`resize_plane`] with any of Pillow's filters. What a filter overshoots is kept.
+///
+/// # Errors
+/// As [`resize_plane`].
+pub fn resize_plane_with(
+    plane: &[f32],
+    from: [usize; 2],
+    to: [usize; 2],
+    filter: Filter,
+) -> Result<Vec<f32>> {
     let wrong = || fault::resize(from, to);
     if Some(plane.len()) != from[0].checked_mul(from[1]) || plane.is_empty() || to.contains(&0) {
         return Err(wrong());
@@ -26,9 +106,31 @@ pub fn resize_plane(plane: &[f32], from: [usize; 2], to: [usize; 2]) -> Result<V
     if from == to {
         return Ok(plane.to_vec());
     }
+    let kernel = match filter {
+        Filter::Nearest => return Ok(nearest(plane, from, to)),
+        Filter::Box => FilterType::Box,
+        Filter::Bilinear => FilterType::Bilinear,
+        Filter::Hamming => FilterType::Hamming,
+        Filter::Bicubic => FilterType::CatmullRom,
+        Filter::Lanczos => FilterType::Lanczos3,
+    };
     let pixels = plane.iter().map(|&v| F32::new(v)).collect();
-    let out = convolve(pixels, from, to, FilterType::Bilinear)?;
+    let out = convolve(pixels, from, to, kernel)?;
     Ok(out.pixels().iter().map(|pixel| pixel.0).collect())
+}
+
+/// The pixel under the centre of each target pixel, as Pillow chooses it.
+fn nearest(plane: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<f32> {
+    let place = |i: usize, axis: usize| {
+        let at = (i as f64 + 0.5) * from[axis] as f64 / to[axis] as f64;
+        (at as usize).min(from[axis] - 1)
+    };
+    let mut out = Vec::with_capacity(to[0] * to[1]);
+    for y in 0..to[1] {
+        let row = place(y, 1) * from[0];
+        out.extend((0..to[0]).filter_map(|x| plane.get(row + place(x, 0)).copied()));
+    }
+    out
 }
 
 /// As [`resize_plane`] for 8-bit grey levels, rounded as Pillow rounds them.
