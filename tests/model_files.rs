@@ -189,3 +189,32 @@ fn prefixes_of_wrapping_classes_go_and_are_told() {
         assert_eq!(model.name, "net.safetensors");
     }
 }
+
+/// Prints how long a file of ResNet-50's size takes. Figures are in ARCHITECTURE.md.
+#[test]
+#[ignore = "a measurement"]
+fn load_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = Tensor::rand(-1f32, 1f32, (160, 160_000), &Device::Cpu).unwrap();
+    for (name, dtype) in [("f32", DType::F32), ("f16", DType::F16)] {
+        let tensors: BTreeMap<String, Tensor> = (0..160)
+            .map(|i| {
+                let row = base.get(i).unwrap().to_dtype(dtype).unwrap();
+                (format!("t{i}"), row)
+            })
+            .collect();
+        let path = dir.path().join(name);
+        save(&tensors, &path);
+        drop(tensors);
+        let times: Vec<u128> = (0..5)
+            .map(|_| {
+                let start = std::time::Instant::now();
+                let weights = Weights::open(&path, &Device::Cpu).unwrap();
+                assert_eq!(weights.keys().count(), 160);
+                start.elapsed().as_millis()
+            })
+            .collect();
+        let bytes = std::fs::metadata(&path).unwrap().len();
+        println!("{name}: {bytes} bytes, milliseconds {times:?}");
+    }
+}

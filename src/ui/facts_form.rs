@@ -117,14 +117,15 @@ impl FactsForm {
         ui.add_space(space::M);
         section_ui(ui, words::LABELS_BOX);
         ScrollArea::vertical().max_height(140.0).show(ui, |ui| {
-            ui.name_inputs(words::LABELS_BOX, |ui| {
-                ui.add(
-                    TextEdit::multiline(&mut self.labels)
-                        .hint_text(words::LABELS_HINT)
-                        .desired_rows(4)
-                        .desired_width(520.0),
-                )
-            });
+            let edit = ui.add(
+                TextEdit::multiline(&mut self.labels)
+                    .hint_text(words::LABELS_HINT)
+                    .desired_rows(4)
+                    .desired_width(520.0),
+            );
+            // The hint would name it otherwise.
+            ui.ctx()
+                .accesskit_node_builder(edit.id, |node| node.set_label(words::LABELS_BOX));
         });
         ui.add_space(space::S);
         ui.horizontal(|ui| {

@@ -30,10 +30,10 @@ fn own(doc: &Document, channels: usize) -> Result<Recipe> {
     let recipe: Recipe = serde_json::from_value(Value::Object(doc.map.clone()))
         .map_err(|e| fault::bad_json(&doc.path, &e.to_string()))?;
     if recipe.channels != channels {
-        return Err(fault::recipe_channels(recipe.channels, channels));
+        let error = fault::recipe_channels(recipe.channels, channels);
+        return Err(fault::config_recipe(&doc.path, error.message()));
     }
-    recipe.check()?;
-    Ok(recipe)
+    checked(doc, recipe)
 }
 
 /// timm's description of preprocessing, where the file has one.
@@ -61,7 +61,7 @@ pub(super) fn timm(doc: &Document, channels: usize) -> Result<Recipe> {
         None => Filter::Bicubic,
         Some(name) => Filter::by_name(name).ok_or_else(|| {
             let names = Filter::ALL.map(Filter::name).join(", ");
-            fault::config_value(&doc.path, "interpolation", &format!("'{name}'"), &names)
+            fault::config_value(&doc.path, "interpolation", &quoted(name), &names)
         })?,
     };
     let share = doc.positive("crop_pct")?.unwrap_or(0.875);
@@ -93,7 +93,7 @@ pub(super) fn timm(doc: &Document, channels: usize) -> Result<Recipe> {
             return Err(fault::config_unsupported(
                 &doc.path,
                 "crop_mode",
-                &format!("'{other}'"),
+                &quoted(other),
                 "center or squash",
             ));
         }
@@ -107,8 +107,7 @@ pub(super) fn timm(doc: &Document, channels: usize) -> Result<Recipe> {
         std: per_channel(doc, "std", channels)?.unwrap_or_else(|| imagenet.std.clone()),
         ..imagenet
     };
-    recipe.check()?;
-    Ok(recipe)
+    checked(doc, recipe)
 }
 
 /// Hugging Face's `preprocessor_config.json`.
@@ -184,8 +183,7 @@ pub(super) fn preprocessor(doc: &Document, channels: usize) -> Result<Recipe> {
         mean,
         std,
     };
-    recipe.check()?;
-    Ok(recipe)
+    checked(doc, recipe)
 }
 
 /// A size in Hugging Face's spellings.
@@ -307,4 +305,17 @@ fn stretch_crop(model: [usize; 2], from: [usize; 2], half: impl Fn(usize) -> usi
 
 fn missing(doc: &Document, key: &str) -> crate::Error {
     fault::config_value(&doc.path, key, "missing", "a value for it")
+}
+
+/// A text of the file, safe for one line of an error.
+fn quoted(text: &str) -> String {
+    kind(&Value::String(text.to_owned()))
+}
+
+/// A recipe that holds together.
+fn checked(doc: &Document, recipe: Recipe) -> Result<Recipe> {
+    recipe
+        .check()
+        .map_err(|error| fault::config_recipe(&doc.path, error.message()))?;
+    Ok(recipe)
 }

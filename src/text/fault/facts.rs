@@ -29,6 +29,11 @@ pub fn config_unsupported(path: &Path, key: &str, found: &str, expected: &str) -
     ))
 }
 
+/// Preprocessing that does not hold together.
+pub fn config_recipe(path: &Path, why: &str) -> Error {
+    input(format!("'{}': {why}", path.display()))
+}
+
 /// As many labels as classes are needed.
 pub fn label_count(found: usize, expected: usize) -> Error {
     input(format!(
