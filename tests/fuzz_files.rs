@@ -221,7 +221,7 @@ fn checkpoints() {
             .join(file);
         let bytes = std::fs::read(path).unwrap();
         thousands(800, |damages| {
-            weights("net.pth", &apply(&bytes, 0..bytes.len(), &damages))
+            weights("net.pth", &apply(&bytes, 0..bytes.len(), &damages));
         });
         // The pickle alone, byte for byte in its place, so that the archive stays sound.
         let start = bytes
@@ -267,7 +267,7 @@ fn configurations() {
     let config = br#"{"architectures":["ResNetForImageClassification"],"num_labels":3,"num_channels":3,"image_size":[224,224],"id2label":{"0":"Normal","1":"Pneumonia","2":"Other"},"problem_type":"multi_label_classification","op_threshs":[0.1,null,0.3],"pretrained_cfg":{"input_size":[3,224,224],"mean":[0.485,0.456,0.406],"std":[0.229,0.224,0.225],"interpolation":"bicubic","crop_pct":0.875,"crop_mode":"center","label_names":["a","b","c"]}}"#;
     let processor = br#"{"do_resize":true,"size":{"shortest_edge":256},"resample":3,"do_center_crop":true,"crop_size":{"height":224,"width":224},"do_rescale":true,"rescale_factor":0.00392156862745098,"do_normalize":true,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5],"crop_pct":0.9,"camlens_recipe":{"name":"x","channels":3,"width":8,"height":8,"fit":"stretch","scale":"unit","mean":[0,0,0],"std":[1,1,1]}}"#;
     thousands(2500, |damages| {
-        configuration("config.json", &apply(config, 0..config.len(), &damages))
+        configuration("config.json", &apply(config, 0..config.len(), &damages));
     });
     thousands(2500, |damages| {
         configuration(

@@ -194,6 +194,29 @@ mod tests {
     }
 
     #[test]
+    fn every_filter_agrees_with_pillow() {
+        // Image.fromarray(a).resize((3, 4), filter) of Pillow 11 for a = (arange(35) * 37 % 101) as [5, 7] f32.
+        let plane: Vec<f32> = (0..35).map(|i| (i * 37 % 101) as f32).collect();
+        #[rustfmt::skip]
+        let expected: [(Filter, [f32; 12]); 6] = [
+            (Filter::Nearest, [37.0, 10.0, 84.0, 94.0, 67.0, 40.0, 6.0, 80.0, 53.0, 63.0, 36.0, 9.0]),
+            (Filter::Box, [18.5, 43.6667, 52.0, 53.5, 45.0, 61.75, 38.0, 46.3333, 71.5, 44.5, 69.6667, 27.5]),
+            (Filter::Bilinear, [40.5536, 40.5882, 51.2321, 57.756, 47.1814, 54.006, 40.0893, 51.299, 61.5893, 52.4821, 57.3971, 41.5179]),
+            (Filter::Hamming, [31.6435, 35.6499, 54.3172, 61.4114, 44.7207, 55.5529, 36.9453, 52.7271, 64.2532, 51.7936, 59.3974, 34.1787]),
+            (Filter::Bicubic, [38.9474, 40.9636, 50.0382, 60.7737, 45.7885, 53.7378, 37.8494, 51.0357, 63.7567, 52.8228, 60.3868, 38.341]),
+            (Filter::Lanczos, [39.7996, 41.732, 47.9809, 62.9955, 46.7558, 52.2714, 36.2668, 50.9181, 65.0776, 54.2416, 59.7698, 36.6421]),
+        ];
+        for (filter, expected) in expected {
+            let out = resize_plane_with(&plane, [7, 5], [3, 4], filter).unwrap();
+            for (a, b) in out.iter().zip(expected) {
+                assert!((a - b).abs() < 2e-3, "{filter:?}: {out:?}");
+            }
+            assert_eq!(Filter::by_name(filter.name()), Some(filter));
+            assert_eq!(Filter::from_pillow(filter.pillow()), Some(filter));
+        }
+    }
+
+    #[test]
     fn sizes_are_checked() {
         assert!(resize_plane(&[0.0; 4], [3, 2], [2, 2]).is_err());
         assert!(resize_plane(&[0.0; 4], [2, 2], [0, 2]).is_err());

@@ -132,7 +132,7 @@ impl Facts {
                 }
             }),
         };
-        let size = match sources.image_size()? {
+        let size = match sources.image_size()?.or(sources.size) {
             Some(size) => size,
             // Its ResNet was trained at 512, its DenseNets at 224.
             None if is_xrv && arch.starts_with("resnet") => [512, 512],

@@ -27,6 +27,9 @@ pub struct Sources {
     pub config: Option<Document>,
     /// `preprocessor_config.json`, as Hugging Face writes it.
     pub preprocessor: Option<Document>,
+    /// `[width, height]` that the network was made for, where its structure says so; the configuration's
+    /// `image_size` comes first.
+    pub size: Option<[usize; 2]>,
     /// What the user says.
     pub given: GivenFacts,
 }
