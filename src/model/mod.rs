@@ -4,6 +4,7 @@ pub mod arch;
 pub mod backward;
 pub mod device;
 pub mod facts;
+mod files;
 pub mod forward;
 pub mod graph;
 pub mod kernels;
@@ -11,18 +12,19 @@ pub mod op;
 mod shape;
 pub mod weights;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
 use crate::error::Result;
 use crate::job::Job;
-use crate::plan::ModelSource;
+use crate::plan::{GivenFacts, ModelSource};
 use crate::preprocess::ModelInput;
 use crate::text::{fault, notice};
 use backward::{Gradient, Taps};
-use facts::Facts;
+use facts::{Facts, Sources};
+use files::ModelFile;
 use forward::Trace;
 use graph::{Graph, NodeId};
 use kernels::Kernels;
@@ -43,6 +45,8 @@ pub struct Model {
     pub facts: Facts,
     /// File name, or the demo's name.
     pub name: String,
+    /// Where the file is; `None` for the demo and for tensors in memory.
+    pub path: Option<PathBuf>,
     /// SHA-256 of the weights' file.
     pub sha256: String,
     /// What was changed, left out or guessed while loading, in words.
@@ -71,16 +75,37 @@ pub struct Layer {
 }
 
 impl Model {
-    /// Opens a network.
+    /// Opens a network with what its own files say about it.
     ///
     /// # Errors
     /// One sentence that names the file, what was found and what was expected.
     pub fn open(source: &ModelSource, arch: Option<&str>, device: &Device) -> Result<Self> {
+        Self::open_with(source, arch, &GivenFacts::default(), device)
+    }
+
+    /// Opens a network; what the user says about it comes before what its files say.
+    ///
+    /// # Errors
+    /// As [`Model::open`]; facts that do not fit the network.
+    pub fn open_with(
+        source: &ModelSource,
+        arch: Option<&str>,
+        given: &GivenFacts,
+        device: &Device,
+    ) -> Result<Self> {
         let weights = match source {
             ModelSource::Demo => Weights::parse(DEMO_NAME, DEMO, device)?,
-            ModelSource::Path(path) => Weights::open(&weights_file(path)?, device)?,
+            ModelSource::Path(path) => match files::locate(path)? {
+                ModelFile::Weights(file) => Weights::open(&file, device)?,
+                ModelFile::Onnx(file) => return Err(fault::model_format(&file, "onnx")),
+            },
         };
-        Self::build(&weights, arch, device)
+        let mut sources = Sources::of(&weights);
+        sources.given = given.clone();
+        if let Some(file) = &weights.path {
+            sources = sources.beside(file)?;
+        }
+        Self::build_with(&weights, arch, &sources, device)
     }
 
     /// Builds a network from tensors that have been read.
@@ -88,21 +113,37 @@ impl Model {
     /// # Errors
     /// As [`Model::open`].
     pub fn build(weights: &Weights, arch: Option<&str>, device: &Device) -> Result<Self> {
-        let built = arch::build(weights, arch)?;
+        Self::build_with(weights, arch, &Sources::of(weights), device)
+    }
+
+    fn build_with(
+        weights: &Weights,
+        arch: Option<&str>,
+        sources: &Sources,
+        device: &Device,
+    ) -> Result<Self> {
+        // A configuration's name tells what tensors cannot (timm's names and borders); where it does not fit
+        // them, they are believed alone.
+        let hint = sources.arch_hint().filter(|_| arch.is_none());
+        let built = match hint.map(|hint| arch::build(weights, Some(&hint))) {
+            Some(Ok(built)) => built,
+            _ => arch::build(weights, arch)?,
+        };
         let (graph, arch) = (built.graph, built.name);
         let channels = graph.input_channels().unwrap_or(3);
         let classes = graph.classes().unwrap_or(0);
-        let mut facts = Facts::gather(arch, channels, classes, &weights.metadata);
-        if let Some(side) = built.side {
-            facts.guess_side(side);
-        }
+        let mut sources = sources.clone();
+        sources.size = sources.size.or(built.side.map(|side| [side; 2]));
+        let (facts, said) = Facts::gather(&weights.name, arch, channels, classes, &sources)?;
         let mut notices = weights.notices.clone();
         notices.extend(built.notices);
         notices.extend(facts.guesses());
+        notices.extend(said);
         let model = Self {
             graph,
             facts,
             name: weights.name.clone(),
+            path: weights.path.clone(),
             sha256: weights.sha256.clone(),
             notices,
             device: device.clone(),
@@ -182,21 +223,25 @@ impl Model {
     /// The class of an index or label.
     ///
     /// # Errors
-    /// Says how many classes there are.
+    /// Says how many classes there are, or that the class was never trained.
     pub fn class(&self, wanted: &str) -> Result<usize> {
         let by_label = || {
             self.facts
                 .labels
                 .value
                 .iter()
-                .position(|label| label.eq_ignore_ascii_case(wanted))
+                .position(|label| !label.is_empty() && label.eq_ignore_ascii_case(wanted))
         };
-        wanted
+        let class = wanted
             .parse()
             .ok()
             .filter(|&class: &usize| class < self.classes())
             .or_else(by_label)
-            .ok_or_else(|| fault::no_such_class(wanted, self.classes()))
+            .ok_or_else(|| fault::no_such_class(wanted, self.classes()))?;
+        if !self.facts.is_trained(class) {
+            return Err(fault::untrained_class(wanted));
+        }
+        Ok(class)
     }
 
     /// Resolves a layer's name or alias to a node that has a grid.
@@ -298,18 +343,5 @@ impl Model {
             near = self.graph.stages.iter().map(String::as_str).collect();
         }
         notice::near_names(&near.join(", "))
-    }
-}
-
-/// A folder stands for the `model.safetensors` in it.
-fn weights_file(path: &Path) -> Result<PathBuf> {
-    if !path.is_dir() {
-        return Ok(path.to_owned());
-    }
-    let file = path.join("model.safetensors");
-    if file.is_file() {
-        Ok(file)
-    } else {
-        Err(fault::no_model_in_folder(path))
     }
 }
