@@ -7,6 +7,7 @@ pub mod facts;
 pub mod forward;
 pub mod graph;
 pub mod kernels;
+mod onnx;
 pub mod op;
 mod shape;
 pub mod weights;
@@ -76,6 +77,11 @@ impl Model {
     /// # Errors
     /// One sentence that names the file, what was found and what was expected.
     pub fn open(source: &ModelSource, arch: Option<&str>, device: &Device) -> Result<Self> {
+        if let ModelSource::Path(path) = source
+            && let Some(file) = onnx::file_of(path)
+        {
+            return Self::open_onnx(&file, arch, device);
+        }
         let weights = match source {
             ModelSource::Demo => Weights::parse(DEMO_NAME, DEMO, device)?,
             ModelSource::Path(path) => Weights::open(&weights_file(path)?, device)?,

@@ -4,12 +4,14 @@
 //! gave them.
 
 mod model;
+mod onnx;
 
 use std::fmt::Display;
 use std::path::Path;
 
 use crate::error::{Error, Kind};
 pub use model::*;
+pub use onnx::*;
 
 fn input(message: String) -> Error {
     Error::new(Kind::Input, message)
