@@ -226,10 +226,15 @@ impl Translator<'_> {
         let len = view.sizes().get(axis).copied().unwrap_or(0);
         let picks: Option<Vec<usize>> = at.integers().iter().map(|&i| wrapped(i, len)).collect();
         let value = self.pick(step, (id, &view), axis, &picks.unwrap_or_default())?;
-        match (at.dims.len(), value) {
-            (1, value) => Ok(value),
-            (0, Value::Node { id, view }) => self.settle(step, id, view.without(&[axis], false)),
-            _ => Err(self.refuse(step, "chooses by a table")),
+        let Value::Node { id, view } = value else {
+            return Err(self.refuse(step, "chooses nothing"));
+        };
+        // The axis takes the shape of the table of indices; a single number takes it out.
+        let mut sizes = view.sizes();
+        sizes.splice(axis..=axis, at.dims.iter().copied());
+        match view.reshape(&sizes) {
+            Some(view) => self.settle(step, id, view),
+            None => Err(self.refuse(step, "chooses by a table")),
         }
     }
 

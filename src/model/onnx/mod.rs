@@ -95,7 +95,15 @@ impl Model {
     /// As [`Model::open`].
     pub fn from_onnx(name: &str, bytes: Vec<u8>, device: &Device) -> Result<Self> {
         let sha256 = crate::image::sha256_hex(&bytes);
-        let imported = import(name, bytes, device)?;
+        let named = |e: crate::Error| {
+            let said = e.to_string().contains(name);
+            if said {
+                e
+            } else {
+                fault::onnx_inside(name, &e)
+            }
+        };
+        let imported = import(name, bytes, device).map_err(named)?;
         let [channels, height, width] = imported.input;
         let graph = imported.graph;
         let arch = notice::onnx_arch(name);
@@ -119,7 +127,7 @@ impl Model {
             device: device.clone(),
             kernels: kernels::for_device(device),
         };
-        model.graph.shapes(model.input_shape())?;
+        model.graph.shapes(model.input_shape()).map_err(named)?;
         Ok(model)
     }
 }

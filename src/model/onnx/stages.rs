@@ -196,7 +196,7 @@ impl<'a> Search<'a> {
             let features: Vec<NodeId> = group
                 .iter()
                 .copied()
-                .filter(|&id| !self.is_pool(id))
+                .filter(|&id| !self.is_pool(id) && id <= end)
                 .collect();
             let Some(&begin) = group.first() else {
                 continue;
@@ -208,10 +208,18 @@ impl<'a> Search<'a> {
                 .max_by_key(|&id| (std::cmp::Reverse(depth(id)), self.joins(id), id));
             if let Some(best) = best {
                 stages.push(self.name(best, from).to_owned());
-                // The final convolutions stand for themselves, beside the last stage.
-                let after = self.name(end, from);
-                if i + 1 == groups.len() && end > best && stages.last().is_none_or(|s| s != after) {
-                    stages.push(after.to_owned());
+                if i + 1 == groups.len() {
+                    // What follows in the same grid: a last convolution, or the map of logits.
+                    let logits = group
+                        .iter()
+                        .rev()
+                        .find(|&&id| id > end && !self.is_pool(id));
+                    for id in [Some(&end), logits].into_iter().flatten() {
+                        let name = self.name(*id, from).to_owned();
+                        if !stages.contains(&name) {
+                            stages.push(name);
+                        }
+                    }
                 }
             }
             from = begin.max(from);
