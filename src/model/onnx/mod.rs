@@ -96,7 +96,8 @@ impl Model {
     pub fn from_onnx(name: &str, bytes: Vec<u8>, device: &Device) -> Result<Self> {
         let sha256 = crate::image::sha256_hex(&bytes);
         let named = |e: crate::Error| {
-            let said = e.to_string().contains(name);
+            let words = e.to_string();
+            let said = words.contains(name) && !words.contains(char::is_control);
             if said {
                 e
             } else {

@@ -58,11 +58,19 @@ impl Places {
             .or_else(|| self.by_name(node))
             .or_else(|| self.by_weight(node))
             .unwrap_or_else(|| {
-                let name = if node.name.is_empty() {
-                    format!("{}_{index}", node.op_type.to_lowercase())
-                } else {
-                    node.name.replace('/', ".")
-                };
+                // Names that count up say nothing: the step is named after what it does.
+                let counted = node
+                    .name
+                    .strip_prefix("node_")
+                    .is_some_and(|n| n.starts_with(&node.op_type));
+                if node.name.is_empty() || counted {
+                    return Place {
+                        module: String::new(),
+                        call: format!("#{index}"),
+                        leaf: false,
+                    };
+                }
+                let name = node.name.replace('/', ".");
                 let module = name.trim_matches('.').to_owned();
                 Place {
                     call: module.clone(),
@@ -210,6 +218,11 @@ pub(super) fn paths(nodes: &[(Place, &Op)]) -> Vec<String> {
             }
         })
         .collect();
+    for path in &mut paths {
+        if path.contains(char::is_control) {
+            *path = path.replace(char::is_control, "_");
+        }
+    }
     // The functional ReLU at the end of torchvision's DenseNet.
     for i in 1..paths.len() {
         if paths[i] == "relu" && paths[i - 1] == "features.norm5" {

@@ -173,10 +173,14 @@ impl<'a> Search<'a> {
 
     fn by_grid(&self) -> Vec<String> {
         let end = self.last_node();
+        // What comes before the first convolution is the picture still.
+        let first = (0..end)
+            .find(|&id| matches!(self.op(id), Op::Conv2d(_)))
+            .unwrap_or(0);
         let passes: Vec<NodeId> = self
             .passes()
             .into_iter()
-            .filter(|&id| self.spatial[id])
+            .filter(|&id| self.spatial[id] && id >= first)
             .collect();
         let mut groups: Vec<Vec<NodeId>> = Vec::new();
         let mut start = 0;
@@ -198,14 +202,14 @@ impl<'a> Search<'a> {
                 .copied()
                 .filter(|&id| !self.is_pool(id) && id <= end)
                 .collect();
-            let Some(&begin) = group.first() else {
-                continue;
-            };
+            // Blocks that begin a next stage start in this grid, but lie deeper in the tree.
             let depth = |id: NodeId| self.name(id, from).split('.').count();
+            let least = features.iter().map(|&id| depth(id)).min().unwrap_or(0);
             let best = features
                 .iter()
                 .copied()
-                .max_by_key(|&id| (std::cmp::Reverse(depth(id)), self.joins(id), id));
+                .filter(|&id| depth(id) <= least + 1)
+                .max_by_key(|&id| (self.joins(id), id));
             if let Some(best) = best {
                 stages.push(self.name(best, from).to_owned());
                 if i + 1 == groups.len() {
@@ -221,9 +225,8 @@ impl<'a> Search<'a> {
                         }
                     }
                 }
+                from = best;
             }
-            from = begin.max(from);
-            from = group.last().copied().unwrap_or(from);
         }
         stages
     }
