@@ -30,6 +30,11 @@ pub fn prefix_stripped(prefix: &str) -> String {
     format!("the prefix '{prefix}' was taken off the tensor names")
 }
 
+/// The state dict stood inside a checkpoint.
+pub fn nested(keys: &str) -> String {
+    format!("the weights were found under '{keys}' of the checkpoint")
+}
+
 /// Old spelling of DenseNet's layers.
 pub fn old_densenet_names() -> String {
     "the old DenseNet spelling ('norm.1') was read as the present one ('norm1')".to_owned()
@@ -53,6 +58,28 @@ pub fn guessed_activation(name: &str) -> String {
 /// Class names that nothing in the file states.
 pub fn no_labels() -> String {
     "the file names no classes; they are shown by number".to_owned()
+}
+
+/// TorchXRayVision's list stands in for names that nobody gave.
+pub fn guessed_xrv_labels() -> String {
+    "labels are a guess: the 18 findings of TorchXRayVision in its order, since one grey channel and 18 outputs \
+     are its habit; give --labels to say otherwise"
+        .to_owned()
+}
+
+/// Labels of a file that do not fit.
+pub fn labels_not_used(file: &str, found: usize, classes: usize) -> String {
+    format!("'{file}' names {found} labels, the network has {classes} outputs: they are not used")
+}
+
+/// Something a configuration says that the tensors contradict.
+pub fn config_contradicts(file: &str, key: &str, says: usize, is: usize) -> String {
+    format!("'{file}' says {key} {says}, the tensors say {is}: the tensors are believed")
+}
+
+/// Classes that were never trained.
+pub fn untrained_classes(count: usize, of: usize) -> String {
+    format!("{count} of {of} outputs were never trained and are not shown")
 }
 
 /// Names that come near one that does not exist.

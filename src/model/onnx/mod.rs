@@ -22,17 +22,18 @@ mod view;
 mod window;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::Device;
 use prost::Message as _;
 use prost::bytes::Bytes;
 
 use super::Model;
-use super::facts::{Facts, Provenance};
+use super::facts::{Facts, Sources};
 use super::graph::{Builder, Graph};
 use super::kernels;
 use crate::error::Result;
+use crate::plan::GivenFacts;
 use crate::text::{fault, notice};
 use proto::{Flaw, GraphProto, ModelProto, ValueInfoProto};
 use translate::{Draft, Translator};
@@ -41,19 +42,6 @@ use translate::{Draft, Translator};
 const MAX_BYTES: u64 = 2 << 30;
 /// Side that is assumed where a file leaves it open.
 const OPEN_SIDE: usize = 224;
-
-/// The ONNX file that a path stands for: itself by its suffix, or the `model.onnx` of a folder without
-/// safetensors.
-pub(super) fn file_of(path: &Path) -> Option<PathBuf> {
-    if path.is_dir() {
-        let inside = path.join("model.onnx");
-        return (inside.is_file() && !path.join("model.safetensors").is_file()).then_some(inside);
-    }
-    let onnx = path
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("onnx"));
-    onnx.then(|| path.to_owned())
-}
 
 /// What a file holds.
 struct Imported {
@@ -66,11 +54,16 @@ struct Imported {
 }
 
 impl Model {
-    /// Opens an ONNX file.
+    /// Opens an ONNX file, with the configuration files beside it.
     ///
     /// # Errors
     /// One sentence that names the file, and the node or tensor that is at fault.
-    pub(super) fn open_onnx(path: &Path, arch: Option<&str>, device: &Device) -> Result<Self> {
+    pub(super) fn open_onnx(
+        path: &Path,
+        arch: Option<&str>,
+        given: &GivenFacts,
+        device: &Device,
+    ) -> Result<Self> {
         let name = path.file_name().map_or_else(
             || path.display().to_string(),
             |n| n.to_string_lossy().into_owned(),
@@ -86,7 +79,11 @@ impl Model {
             return Err(fault::model_too_large(path, meta.len(), MAX_BYTES));
         }
         let bytes = std::fs::read(path).map_err(|e| fault::read(path, &e))?;
-        Self::from_onnx(&name, bytes, device)
+        let mut sources = Sources::default().beside(path)?;
+        sources.given = given.clone();
+        let mut model = Self::from_onnx_with(&name, bytes, sources, device)?;
+        model.path = Some(path.to_owned());
+        Ok(model)
     }
 
     /// Builds a network from the bytes of an ONNX file; `name` stands for it in messages.
@@ -94,6 +91,15 @@ impl Model {
     /// # Errors
     /// As [`Model::open`].
     pub fn from_onnx(name: &str, bytes: Vec<u8>, device: &Device) -> Result<Self> {
+        Self::from_onnx_with(name, bytes, Sources::default(), device)
+    }
+
+    fn from_onnx_with(
+        name: &str,
+        bytes: Vec<u8>,
+        mut sources: Sources,
+        device: &Device,
+    ) -> Result<Self> {
         let sha256 = crate::image::sha256_hex(&bytes);
         let named = |e: crate::Error| {
             let words = e.to_string();
@@ -107,22 +113,20 @@ impl Model {
         let imported = import(name, bytes, device).map_err(named)?;
         let [channels, height, width] = imported.input;
         let graph = imported.graph;
-        let arch = notice::onnx_arch(name);
         let classes = graph.classes().unwrap_or(0);
-        let mut facts = Facts::gather(arch, channels, classes, &imported.metadata);
-        // The file's own size is no guess, though the rest of the recipe is.
-        if let Some(recipe) = &mut facts.recipe
-            && recipe.from == Provenance::Guessed
-        {
-            recipe.value.height = height;
-            recipe.value.width = width;
-        }
+        sources.metadata = imported.metadata;
+        // What is folded into the graph holds for this size only.
+        sources.size = Some([width, height]);
+        let arch = notice::onnx_arch(name);
+        let (facts, said) = Facts::gather(name, arch, channels, classes, &sources)?;
         let mut notices = imported.notices;
         notices.extend(facts.guesses());
+        notices.extend(said);
         let model = Self {
             graph,
             facts,
             name: name.to_owned(),
+            path: None,
             sha256,
             notices,
             device: device.clone(),

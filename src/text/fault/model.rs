@@ -9,27 +9,10 @@ fn model(message: String) -> Error {
     Error::new(Kind::Model, message)
 }
 
-/// A network's file in a format that is not read.
-pub fn model_format(path: &Path, kind: &str) -> Error {
-    unsupported(format!(
-        "'{}' is a .{kind} file; this version reads .safetensors. In Python: \
-         from safetensors.torch import save_file; save_file(model.state_dict(), 'model.safetensors')",
-        path.display()
-    ))
-}
-
 /// A network's file larger than what is read.
 pub fn model_too_large(path: &Path, bytes: u64, max: u64) -> Error {
     limits(format!(
         "'{}' has {bytes} bytes; expected at most {max}",
-        path.display()
-    ))
-}
-
-/// A folder without weights.
-pub fn no_model_in_folder(path: &Path) -> Error {
-    input(format!(
-        "'{}' is a folder without model.safetensors; give the file, or a folder that holds model.safetensors",
         path.display()
     ))
 }
