@@ -8,6 +8,7 @@ mod files;
 pub mod forward;
 pub mod graph;
 pub mod kernels;
+mod onnx;
 pub mod op;
 mod shape;
 pub mod weights;
@@ -97,7 +98,7 @@ impl Model {
             ModelSource::Demo => Weights::parse(DEMO_NAME, DEMO, device)?,
             ModelSource::Path(path) => match files::locate(path)? {
                 ModelFile::Weights(file) => Weights::open(&file, device)?,
-                ModelFile::Onnx(file) => return Err(fault::model_format(&file, "onnx")),
+                ModelFile::Onnx(file) => return Self::open_onnx(&file, arch, given, device),
             },
         };
         let mut sources = Sources::of(&weights);

@@ -120,6 +120,69 @@ pub fn near_names(names: &str) -> String {
     format!("there are {names}")
 }
 
+/// Who wrote an ONNX file.
+pub fn onnx_producer(producer: &str, opset: i64) -> String {
+    format!("an ONNX file by {producer}, operator set {opset}")
+}
+
+/// What a network from an ONNX file is called where an architecture's name is expected.
+pub fn onnx_arch(file: &str) -> String {
+    format!("ONNX graph {}", file.trim_end_matches(".onnx"))
+}
+
+/// What the beginning of a file looks like, for the message that it is no ONNX file.
+pub fn onnx_start(bytes: &[u8]) -> String {
+    match bytes {
+        [] => "an empty file (0 bytes)".to_owned(),
+        [b'P', b'K', 3, 4, ..] => "a ZIP archive (perhaps a PyTorch file)".to_owned(),
+        _ => "bytes that are not its messages".to_owned(),
+    }
+}
+
+/// The first line of an error's words.
+pub fn first_line(error: &dyn std::fmt::Display) -> String {
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// An input of an ONNX file that is no image.
+pub fn onnx_input(name: &str, axes: usize, float: bool) -> String {
+    let kind = if float {
+        "numbers"
+    } else {
+        "something else than numbers"
+    };
+    format!("'{name}' with {axes} axes of {kind}")
+}
+
+/// Words in a row, or that there are none.
+pub fn list_or_nothing(words: &[String]) -> String {
+    if words.is_empty() {
+        return "no input".to_owned();
+    }
+    let shown: Vec<&str> = words.iter().take(3).map(String::as_str).collect();
+    shown.join(", ")
+}
+
+/// Sizes that an ONNX file leaves open.
+pub fn onnx_open_size(side: usize) -> String {
+    format!("the file leaves the image's size open; {side} x {side} is assumed")
+}
+
+/// Outputs beside the one that is explained.
+pub fn onnx_outputs(first: &str, others: usize) -> String {
+    format!("the file has {others} more output(s); '{first}', the first, is explained")
+}
+
+/// The last activation was taken off.
+pub fn onnx_head_dropped(op: &str) -> String {
+    format!("the {op} at the end was taken off, so that maps explain the raw logit")
+}
+
 // ---- maps --------------------------------------------------------------------------------------
 
 /// A number with as many digits as a reader can use: three significant ones.

@@ -476,10 +476,16 @@ impl Kernels for Cpu {
     }
 
     fn max_pool2d(&self, x: &Tensor, pool: &Pool) -> Result<Tensor> {
+        if pool.ceil {
+            return super::portable::Portable.max_pool2d(x, pool);
+        }
         Ok(x.contiguous()?.apply_op1_no_bwd(&MaxPool(*pool))?)
     }
 
     fn max_pool2d_grad(&self, x: &Tensor, grad: &Tensor, pool: &Pool) -> Result<Tensor> {
+        if pool.ceil {
+            return super::portable::Portable.max_pool2d_grad(x, grad, pool);
+        }
         Ok(x.contiguous()?
             .apply_op2_no_bwd(&grad.contiguous()?, &MaxPoolGrad(*pool))?)
     }
@@ -495,6 +501,9 @@ impl Kernels for Cpu {
         count_border: bool,
         dims: [usize; 4],
     ) -> Result<Tensor> {
+        if pool.ceil {
+            return super::portable::Portable.avg_pool2d_grad(grad, pool, count_border, dims);
+        }
         super::portable::Portable.avg_pool2d_grad(grad, pool, count_border, dims)
     }
 }

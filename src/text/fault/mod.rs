@@ -6,6 +6,7 @@
 mod facts;
 mod model;
 mod model_file;
+mod onnx;
 
 use std::fmt::Display;
 use std::path::Path;
@@ -14,6 +15,7 @@ use crate::error::{Error, Kind};
 pub use facts::*;
 pub use model::*;
 pub use model_file::*;
+pub use onnx::*;
 
 fn input(message: String) -> Error {
     Error::new(Kind::Input, message)
