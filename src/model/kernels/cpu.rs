@@ -501,9 +501,6 @@ impl Kernels for Cpu {
         count_border: bool,
         dims: [usize; 4],
     ) -> Result<Tensor> {
-        if pool.ceil {
-            return super::portable::Portable.avg_pool2d_grad(grad, pool, count_border, dims);
-        }
         super::portable::Portable.avg_pool2d_grad(grad, pool, count_border, dims)
     }
 }
