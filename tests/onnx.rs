@@ -126,6 +126,8 @@ fn mobile_network() {
         for label in ["SiLU", "Mish", "ReLU6", "Tanh", "Pad", "AdaptiveMaxPool2d"] {
             assert!(labels.contains(&label), "{exporter}: {label}");
         }
+        // The newer exporter puts the border into the convolution.
+        assert_eq!(labels.contains(&"Pad"), exporter == "torchscript");
     }
 }
 
@@ -214,7 +216,7 @@ fn a_small_file_by_hand_opens() {
     let w = tensor("w", &[3, 4], 12);
     let bytes = with_head(
         node("Relu", "/act/Relu", &["image"], "y"),
-        &[w.clone()],
+        std::slice::from_ref(&w),
         &[1, 3, 8, 8],
     );
     let model = open("model.onnx", &bytes).unwrap();

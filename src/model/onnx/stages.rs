@@ -115,7 +115,7 @@ impl<'a> Search<'a> {
                         | Op::GlobalMaxPool
                         | Op::Pad { .. }
                 );
-            if !skip && !(pooled && self.is_class_map(id)) {
+            if !(skip || pooled && self.is_class_map(id)) {
                 return id;
             }
             pooled |= matches!(
