@@ -123,7 +123,7 @@ fn mobile_network() {
             "{exporter}"
         );
         let labels: Vec<&str> = model.graph.nodes.iter().map(|n| n.op.label()).collect();
-        for label in ["SiLU", "Mish", "ReLU6", "Tanh", "Pad", "AdaptiveMaxPool2d"] {
+        for label in ["SiLU", "Mish", "ReLU6", "Tanh", "AdaptiveMaxPool2d"] {
             assert!(labels.contains(&label), "{exporter}: {label}");
         }
         // The newer exporter puts the border into the convolution.
@@ -419,7 +419,7 @@ fn originals() -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn mutated_files_open_or_are_refused_in_one_line(
