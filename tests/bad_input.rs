@@ -120,6 +120,36 @@ fn damaged_networks() {
         &["no tensors"],
     );
     folder.model("weights.pth", b"PK\x03\x04", &[".pth", "safetensors"]);
+    let mut far = b"PK\x05\x06".to_vec();
+    far.resize(22, 0xff);
+    folder.model("far.pth", &far, &["not a sound PyTorch checkpoint"]);
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
+    let checkpoint = fs::read(format!("{data}/plain.pth")).unwrap();
+    // A storage that is longer in the pickle than in the archive: its name now leads to a short one.
+    let mut short = checkpoint.clone();
+    let shape = short.windows(4).position(|w| w == b"K\x02K\x03").unwrap();
+    short[shape + 1] = 3;
+    folder.model("short.pth", &short, &["tensor 'f32'", "too few"]);
+    folder.model(
+        "cut.pth",
+        &checkpoint[..checkpoint.len() - 40],
+        &["no directory"],
+    );
+    let module = fs::read(format!("{data}/module.pth")).unwrap();
+    folder.model(
+        "module.pth",
+        &module,
+        &["whole pickled object", "save_file"],
+    );
+    let rank = format!(
+        r#"{{"a":{{"dtype":"F32","shape":[{}1],"data_offsets":[0,4]}}}}"#,
+        "1,".repeat(40)
+    );
+    folder.model(
+        "rank.safetensors",
+        &with_header(&rank, 4),
+        &["'a'", "41 dimensions"],
+    );
 }
 
 #[test]

@@ -401,6 +401,13 @@ fn a_dot_comes_back_to_its_place() {
     let fits = [
         Fit::Stretch,
         Fit::CenterCrop { resize: 256 },
+        Fit::CropDown { resize: 257 },
+        Fit::StretchCrop {
+            width: 250,
+            height: 240,
+            left: 13,
+            top: 8,
+        },
         Fit::SquareCrop,
         Fit::Pad,
     ];

@@ -549,6 +549,65 @@ fn a_broken_network_is_explained_and_the_old_one_stays() {
 }
 
 #[test]
+fn facts_are_settled_and_saved_on_their_sheet() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("net.safetensors");
+    // Saved again, the shipped network says nothing about itself.
+    let demo = asset("models/demo/model.safetensors");
+    let tensors = candle_core::safetensors::load(demo, &candle_core::Device::Cpu).unwrap();
+    candle_core::safetensors::save(&tensors, &path).unwrap();
+    let mut h = window_with(FakePicker::answering([Answer::Chosen(path)]));
+    let title = h.state().session().model().unwrap().sha256.clone();
+    h.state_mut().send(Command::OpenModel);
+    until(&mut h, "the network", |app| {
+        app.session().model().unwrap().sha256 != title
+    });
+    until(&mut h, "its maps", App::is_complete);
+
+    h.get_by_label("Facts…").click();
+    steps(&mut h, 3);
+    assert!(h.get_all_by_label("a guess").count() >= 3);
+    // What does not fit is explained on the sheet.
+    let labels = "Labels, one a line";
+    h.get_by_role_and_label(Role::MultilineTextInput, labels)
+        .focus();
+    h.step();
+    h.get_by_role_and_label(Role::MultilineTextInput, labels)
+        .type_text("only one");
+    steps(&mut h, 2);
+    h.get_by_label("Save beside the network").click();
+    steps(&mut h, 2);
+    h.get_by_label_contains("Apply the changes first");
+    h.get_by_label("Apply").click();
+    steps(&mut h, 2);
+    h.get_by_label_contains("1 labels were given");
+    h.get_by_role_and_label(Role::MultilineTextInput, labels)
+        .focus();
+    h.step();
+    h.get_by_role_and_label(Role::MultilineTextInput, labels)
+        .type_text("\nsecond");
+    steps(&mut h, 2);
+    h.get_by_label("Apply").click();
+    until(&mut h, "the labels", |app| {
+        app.session().findings().iter().any(|f| f.label == "second")
+    });
+    until(&mut h, "the maps again", App::is_complete);
+    h.get_by_label("Facts…").click();
+    steps(&mut h, 3);
+    h.get_by_label("given by you");
+    h.get_by_label("Save beside the network").click();
+    steps(&mut h, 3);
+    let saved = std::fs::read_to_string(dir.path().join("config.json")).unwrap();
+    assert!(saved.contains("\"1\": \"second\""), "{saved}");
+    assert!(
+        h.state()
+            .messages()
+            .iter()
+            .any(|m| matches!(m, Message::Done(_)))
+    );
+}
+
+#[test]
 fn another_picture_comes_by_dialog_by_drop_and_by_path() {
     let other = asset("assets/samples/adult-normal.png");
     let picker = FakePicker::answering([Answer::Dismissed, Answer::Chosen(other.clone())]);

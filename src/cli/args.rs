@@ -1,13 +1,16 @@
 //! Arguments, and how they become a plan.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::error::Result;
 use crate::plan::{
-    Colormap, DeviceChoice, ImageSource, ModelSource, Normalise, Plan, Post, Sign, Values, View,
+    Activation, Colormap, DeviceChoice, GivenFacts, ImageSource, ModelSource, Normalise, Plan,
+    Post, Preprocess, Sign, Values, View,
 };
+use crate::text::fault;
 
 /// Shows where a chest X-ray classifier looked. Without a command it opens the window.
 ///
@@ -27,6 +30,8 @@ pub(super) enum Command {
     Predict(PredictArgs),
     /// Name, operation, shape and receptive field of every layer
     Layers(LayersArgs),
+    /// What is known about a network and where it comes from; sets and saves labels and preprocessing
+    Facts(FactsArgs),
     /// The catalogue of explanation methods
     Methods(MethodsArgs),
     /// Maps of methods at layers, as arrays, overlays and a manifest
@@ -63,6 +68,16 @@ pub(super) struct ModelArgs {
     /// The shipped demo network (and, where an image is needed and none is given, a sample case)
     #[arg(long)]
     pub(super) demo: bool,
+    /// Labels of the outputs: a file with one a line, or a list; an empty one is a class that was never trained
+    #[arg(long, value_name = "FILE|A,B,C")]
+    pub(super) labels: Option<String>,
+    /// Preprocessing: imagenet, imagenet-crop, torchxrayvision, or a JSON file (a recipe,
+    /// preprocessor_config.json, timm's config.json)
+    #[arg(long, value_name = "NAME|FILE.json")]
+    pub(super) preprocess: Option<String>,
+    /// How probabilities follow from logits: softmax, sigmoid
+    #[arg(long, value_parser = parse_activation)]
+    pub(super) activation: Option<Activation>,
     /// Architecture, where the one recognised from the tensors is wrong
     #[arg(long, value_name = "NAME")]
     pub(super) arch: Option<String>,
@@ -78,6 +93,55 @@ impl ModelArgs {
             None => ModelSource::Demo,
         }
     }
+
+    /// What the user says about the network.
+    pub(super) fn given(&self) -> Result<GivenFacts> {
+        Ok(GivenFacts {
+            labels: self.labels.as_deref().map(read_labels).transpose()?,
+            preprocess: self.preprocess.as_ref().map(|text| {
+                let is_file = text.to_lowercase().ends_with(".json") || text.contains(['/', '\\']);
+                if is_file {
+                    Preprocess::File(text.into())
+                } else {
+                    Preprocess::Named(text.clone())
+                }
+            }),
+            activation: self.activation,
+        })
+    }
+}
+
+/// Largest file of labels, in bytes.
+const MAX_LABELS: u64 = 1 << 20;
+
+/// Labels from a file with one a line, or from the list itself.
+fn read_labels(text: &str) -> Result<Vec<String>> {
+    let path = Path::new(text);
+    let is_file = path.is_file();
+    if !is_file && text.contains(',') {
+        return Ok(text
+            .split(',')
+            .map(|label| label.trim().to_owned())
+            .collect());
+    }
+    if !is_file && !text.contains(['/', '\\', '.']) {
+        // One label of a network with one output.
+        return Ok(vec![text.trim().to_owned()]);
+    }
+    let bytes = std::fs::metadata(path)
+        .map_err(|e| fault::read(path, &e))?
+        .len();
+    if bytes > MAX_LABELS {
+        return Err(fault::file_too_large(path, bytes, MAX_LABELS));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| fault::read(path, &e))?;
+    Ok(label_lines(&text))
+}
+
+/// One label a line; empty lines count, except those at the end.
+pub(crate) fn label_lines(text: &str) -> Vec<String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
+    text.lines().map(|line| line.trim().to_owned()).collect()
 }
 
 #[derive(Args)]
@@ -104,7 +168,7 @@ pub(super) struct PredictArgs {
     pub(super) model: ModelArgs,
     #[command(flatten)]
     pub(super) image: ImageArgs,
-    /// Prints JSON: {logits, findings: [{index, label, logit, probability}], notices}
+    /// Prints JSON: {logits, findings: [{index, label, logit, probability, score where known}], notices}
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -114,6 +178,18 @@ pub(super) struct LayersArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
     /// Prints JSON: [{name, op, shape, resolution, receptive_field, explainable, alias_of}]
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct FactsArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    /// Writes what is no guess into config.json and preprocessor_config.json beside the network
+    #[arg(long)]
+    pub(super) save: bool,
+    /// Prints JSON: {arch, labels, activation, recipe, ...}, each {value, from: read|given|guessed}
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -181,7 +257,10 @@ pub(super) struct ExplainArgs {
 
 impl ExplainArgs {
     /// The plan that these arguments say.
-    pub(super) fn plan(&self) -> Plan {
+    ///
+    /// # Errors
+    /// A file of labels that cannot be read.
+    pub(super) fn plan(&self) -> Result<Plan> {
         let mut params: BTreeMap<String, Values> = BTreeMap::new();
         for (method, param, value) in &self.set {
             params
@@ -189,8 +268,9 @@ impl ExplainArgs {
                 .or_default()
                 .insert(param.clone(), value.clone());
         }
-        Plan {
+        Ok(Plan {
             model: self.model.source(),
+            given: self.model.given()?,
             arch: self.model.arch.clone(),
             image: self.image.source(),
             device: self.model.device,
@@ -210,7 +290,7 @@ impl ExplainArgs {
                 colormap: self.colormap,
                 ..View::default()
             },
-        }
+        })
     }
 }
 
@@ -256,6 +336,13 @@ pub(super) struct SamplesArgs {
     /// Seed of those people
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
+}
+
+fn parse_activation(text: &str) -> Result<Activation, String> {
+    Activation::ALL
+        .into_iter()
+        .find(|activation| activation.id() == text)
+        .ok_or_else(|| "expected softmax or sigmoid".to_owned())
 }
 
 fn parse_share(text: &str) -> Result<f32, String> {

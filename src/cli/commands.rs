@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{
-    ExplainArgs, LayersArgs, MethodsArgs, PredictArgs, SamplesArgs, TrainArgs, WindowArgs,
+    ExplainArgs, FactsArgs, LayersArgs, MethodsArgs, ModelArgs, PredictArgs, SamplesArgs,
+    TrainArgs, WindowArgs,
 };
 use super::progress_bar;
 use crate::error::Result;
@@ -17,8 +18,8 @@ use crate::job::Job;
 use crate::model::{Layer, Model, device};
 #[cfg(feature = "gui")]
 use crate::plan::{ImageSource, ModelSource};
-use crate::session::{Analysis, Picture, grid};
-use crate::text::fault;
+use crate::session::{Analysis, Picture, fact_lines, grid, save_facts};
+use crate::text::{fact, fault};
 use crate::{synth, train};
 
 /// Prints to stdout; a reader that has gone away is no fault.
@@ -51,9 +52,19 @@ fn tell<'a>(notices: impl IntoIterator<Item = &'a String>) {
 /// Notices that fit on a screen; the manifest has all.
 const NOTICES_SHOWN: usize = 8;
 
+/// Opens the network that the arguments name, with what they say about it.
+fn open(args: &ModelArgs) -> Result<Model> {
+    let device = device::open(args.device)?;
+    Model::open_with(
+        &args.source(),
+        args.arch.as_deref(),
+        &args.given()?,
+        &device,
+    )
+}
+
 pub(super) fn predict(args: &PredictArgs) -> Result<ExitCode> {
-    let device = device::open(args.model.device)?;
-    let model = Model::open(&args.model.source(), args.model.arch.as_deref(), &device)?;
+    let model = open(&args.model)?;
     let picture = Picture::open(&args.image.source())?;
     let input = picture.input_for(&model)?;
     let analysis = Analysis::run(Arc::new(model), Arc::new(input), &Job::default())?;
@@ -64,7 +75,9 @@ pub(super) fn predict(args: &PredictArgs) -> Result<ExitCode> {
         .chain(&picture.notices)
         .chain(&analysis.input.notices)
         .collect();
-    let findings = analysis.findings();
+    let mut findings = analysis.findings();
+    // A class that was never trained says nothing.
+    findings.retain(|f| f.trained);
     if args.json {
         print_json(&json!({
             "logits": analysis.logits,
@@ -75,15 +88,24 @@ pub(super) fn predict(args: &PredictArgs) -> Result<ExitCode> {
         tell(notices);
         let mut sorted: Vec<_> = findings.iter().collect();
         sorted.sort_by(|a, b| b.logit.total_cmp(&a.logit));
+        let has_scores = sorted.iter().any(|f| f.score.is_some());
         let mut text = format!(
-            "{:>5}  {:<28} {:>11} {:>9}\n",
-            "class", "label", "probability", "logit"
+            "{:>5}  {:<28} {:>11} {:>9}{}\n",
+            "class",
+            "label",
+            "probability",
+            "logit",
+            if has_scores { "  score" } else { "" }
         );
         for f in sorted.iter().take(20) {
             text.push_str(&format!(
-                "{:>5}  {:<28} {:>11.4} {:>9.3}\n",
+                "{:>5}  {:<28} {:>11.4} {:>9.3}",
                 f.index, f.label, f.probability, f.logit
             ));
+            if let Some(score) = f.score {
+                text.push_str(&format!(" {score:>6.3}"));
+            }
+            text.push('\n');
         }
         print(&text)?;
         if sorted.len() > 20 {
@@ -97,8 +119,7 @@ pub(super) fn predict(args: &PredictArgs) -> Result<ExitCode> {
 }
 
 pub(super) fn layers(args: &LayersArgs) -> Result<ExitCode> {
-    let device = device::open(args.model.device)?;
-    let model = Model::open(&args.model.source(), args.model.arch.as_deref(), &device)?;
+    let model = open(&args.model)?;
     let layers = model.layers()?;
     if args.json {
         print_json(&layers)?;
@@ -113,6 +134,26 @@ pub(super) fn layers(args: &LayersArgs) -> Result<ExitCode> {
         text.push_str(&layer_line(layer));
     }
     print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn facts(args: &FactsArgs) -> Result<ExitCode> {
+    let model = open(&args.model)?;
+    if args.json {
+        print_json(&model.facts)?;
+    } else {
+        tell(&model.notices);
+        let mut text = String::new();
+        for (name, value, from) in fact_lines(&model) {
+            let from = fact::provenance(from.id());
+            text.push_str(&format!("{name:<17} {value}  [{from}]\n"));
+        }
+        print(&text)?;
+    }
+    if args.save {
+        let paths = save_facts(&model)?;
+        eprintln!("camlens: {}", fact::saved(&paths));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -166,7 +207,7 @@ pub(super) fn methods(args: &MethodsArgs) -> Result<ExitCode> {
 }
 
 pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode> {
-    let report = grid::run(&args.plan(), &args.out, &Job::default())?;
+    let report = grid::run(&args.plan()?, &args.out, &Job::default())?;
     tell(&report.notices);
     print(&format!("{}\n", report.manifest.display()))?;
     for failure in &report.failed {

@@ -30,6 +30,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Some(Command::Predict(args)) => commands::predict(&args),
         Some(Command::Layers(args)) => commands::layers(&args),
+        Some(Command::Facts(args)) => commands::facts(&args),
         Some(Command::Methods(args)) => commands::methods(&args),
         Some(Command::Explain(args)) => commands::explain(&args),
         Some(Command::Train(args)) => commands::train(args),

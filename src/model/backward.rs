@@ -76,7 +76,7 @@ pub struct Taps {
 
 impl Taps {
     /// A walk that starts from `seed`, which stands at the output node.
-    pub(super) fn start(trace: &Trace, seed: Tensor, rule: Arc<dyn Rule>) -> Self {
+    pub fn start(trace: &Trace, seed: Tensor, rule: Arc<dyn Rule>) -> Self {
         let engine = trace.engine();
         let program = if rule.is_gradient() {
             engine.program(Purpose::Trace)

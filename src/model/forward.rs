@@ -14,7 +14,7 @@ use crate::text::{fault, window};
 
 /// A network's structure with the arithmetic that runs it.
 #[derive(Clone)]
-pub(super) struct Engine {
+pub struct Engine {
     pub(super) graph: Arc<Graph>,
     pub(super) kernels: Arc<dyn Kernels>,
     trace: Arc<Program>,
@@ -23,7 +23,8 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(graph: Arc<Graph>, kernels: Arc<dyn Kernels>) -> Self {
+    /// Divides a graph into the steps that these kernels like.
+    pub fn new(graph: Arc<Graph>, kernels: Arc<dyn Kernels>) -> Self {
         let singles = Arc::new(Program::unfused(&graph));
         let program = |purpose| {
             if kernels.fuses() {
@@ -39,6 +40,34 @@ impl Engine {
             graph,
             kernels,
         }
+    }
+
+    /// Runs the network on `input`, `[N, C, H, W]`, and keeps every step's output.
+    ///
+    /// # Errors
+    /// Fails when the job is cancelled or the device fails. Shapes are checked beforehand by
+    /// [`Graph::shapes`].
+    pub fn trace(&self, input: &Tensor, job: &Job) -> Result<Trace> {
+        let mut values = vec![None; self.graph.nodes.len()];
+        run(self, Purpose::Trace, &mut values, input, job)?;
+        Ok(Trace {
+            engine: self.clone(),
+            values,
+        })
+    }
+
+    /// Runs the network on `input` for its logits only, `[N, classes]`; what nobody reads any more is given back at
+    /// once.
+    ///
+    /// # Errors
+    /// As [`Engine::trace`].
+    pub fn scores(&self, input: &Tensor, job: &Job) -> Result<Tensor> {
+        let mut values = vec![None; self.graph.nodes.len()];
+        run(self, Purpose::Scores, &mut values, input, job)?;
+        values
+            .pop()
+            .flatten()
+            .ok_or_else(|| fault::shape("the network", "no nodes", "some"))
     }
 
     /// The steps of a forward pass.
@@ -125,46 +154,18 @@ impl Trace {
     }
 }
 
-/// Runs the network on `input`, `[N, C, H, W]`, and keeps every step's output.
-///
-/// # Errors
-/// Fails when the job is cancelled or the device fails. Shapes are checked beforehand by
-/// [`Graph::shapes`].
-pub(super) fn trace(engine: &Engine, input: &Tensor, job: &Job) -> Result<Trace> {
-    let mut values = vec![None; engine.graph.nodes.len()];
-    run(engine, Purpose::Trace, &mut values, input, 0, job)?;
-    Ok(Trace {
-        engine: engine.clone(),
-        values,
-    })
-}
-
-/// Runs the network on `input` for its logits only, `[N, classes]`; what nobody reads any more is given back at once.
-///
-/// # Errors
-/// As [`trace`].
-pub(super) fn scores(engine: &Engine, input: &Tensor, job: &Job) -> Result<Tensor> {
-    let mut values = vec![None; engine.graph.nodes.len()];
-    run(engine, Purpose::Scores, &mut values, input, 0, job)?;
-    values
-        .pop()
-        .flatten()
-        .ok_or_else(|| fault::shape("the network", "no nodes", "some"))
-}
-
-/// Runs the steps from `first` on; `values` holds what they read.
+/// Runs all steps and leaves their outputs in `values`.
 fn run(
     engine: &Engine,
     purpose: Purpose,
     values: &mut [Option<Tensor>],
     input: &Tensor,
-    first: usize,
     job: &Job,
 ) -> Result<()> {
     let program = engine.program(purpose);
     let graph = &engine.graph;
     let mut blocks = Blocks::default();
-    for (at, step) in program.steps.iter().enumerate().skip(first) {
+    for (at, step) in program.steps.iter().enumerate() {
         job.check()?;
         job.progress(window::FORWARD, at, program.steps.len());
         let read = |node: NodeId| -> Result<&Tensor> {

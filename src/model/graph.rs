@@ -80,17 +80,24 @@ impl Graph {
 
     /// Number of logits, when the last operations say so.
     pub fn classes(&self) -> Option<usize> {
-        let mut node = self.nodes.last()?;
-        loop {
-            match &node.op {
-                Op::Linear { weight, .. } => return weight.dim(0).ok(),
-                Op::Conv2d(conv) => return conv.weight.dim(0).ok(),
-                Op::BatchNorm(bn) => return Some(bn.scale.elem_count()),
-                Op::Input => return None,
-                Op::Slice { len, .. } => return Some(*len),
-                _ => node = self.nodes.get(*node.inputs.first()?)?,
-            }
+        let mut channels: Vec<Option<usize>> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let of = |input: &NodeId| channels.get(*input).copied().flatten();
+            channels.push(match &node.op {
+                Op::Linear { weight, .. } => weight.dim(0).ok(),
+                Op::Conv2d(conv) => conv.weight.dim(0).ok(),
+                Op::BatchNorm(bn) => Some(bn.scale.elem_count()),
+                Op::Input => None,
+                Op::Slice { len, .. } => Some(*len),
+                // Several heads side by side.
+                Op::Concat => node
+                    .inputs
+                    .iter()
+                    .try_fold(0usize, |sum, input| sum.checked_add(of(input)?)),
+                _ => node.inputs.first().and_then(of),
+            });
         }
+        channels.last().copied().flatten()
     }
 
     /// Whether a node's output has places (and not features only), by its operations alone.
@@ -99,7 +106,7 @@ impl Graph {
         loop {
             match &self.nodes[node].op {
                 Op::Flatten | Op::SelectToken(_) => return false,
-                Op::Input | Op::Conv2d(_) | Op::Tokens { .. } => return true,
+                Op::Input | Op::Conv2d(_) | Op::Tokens { .. } | Op::Unflatten => return true,
                 _ => match self.nodes[node].inputs.first() {
                     Some(&input) => node = input,
                     None => return true,
@@ -163,13 +170,14 @@ impl Graph {
     /// Whether a one-cell output comes from pooling a larger plane at once, directly or through
     /// operations that keep one cell.
     fn after_global_pool(&self, id: NodeId, shapes: &[Shape]) -> bool {
-        let node = &self.nodes[id];
-        match (&node.op, node.inputs.first()) {
-            (Op::AdaptiveAvgPool(_) | Op::GlobalMaxPool, _) => true,
-            (_, Some(&input)) => {
-                shapes[input].grid() == Some([1, 1]) && self.after_global_pool(input, shapes)
+        let mut id = id;
+        loop {
+            let node = &self.nodes[id];
+            match (&node.op, node.inputs.first()) {
+                (Op::AdaptiveAvgPool(_) | Op::GlobalMaxPool | Op::Unflatten, _) => return true,
+                (_, Some(&input)) if shapes[input].grid() == Some([1, 1]) => id = input,
+                _ => return false,
             }
-            (_, None) => false,
         }
     }
 

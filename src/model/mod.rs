@@ -4,26 +4,29 @@ pub mod arch;
 pub mod backward;
 pub mod device;
 pub mod facts;
+mod files;
 pub mod forward;
 pub mod graph;
 pub mod kernels;
+mod onnx;
 pub mod op;
 mod program;
 mod shape;
 pub mod weights;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
 use crate::error::Result;
 use crate::job::Job;
-use crate::plan::ModelSource;
+use crate::plan::{GivenFacts, ModelSource};
 use crate::preprocess::ModelInput;
 use crate::text::{fault, notice};
 use backward::{Gradient, Taps};
-use facts::Facts;
+use facts::{Facts, Sources};
+use files::ModelFile;
 use forward::{Engine, Trace};
 use graph::{Graph, NodeId};
 use kernels::Kernels;
@@ -44,6 +47,8 @@ pub struct Model {
     pub facts: Facts,
     /// File name, or the demo's name.
     pub name: String,
+    /// Where the file is; `None` for the demo and for tensors in memory.
+    pub path: Option<PathBuf>,
     /// SHA-256 of the weights' file.
     pub sha256: String,
     /// What was changed, left out or guessed while loading, in words.
@@ -72,16 +77,37 @@ pub struct Layer {
 }
 
 impl Model {
-    /// Opens a network.
+    /// Opens a network with what its own files say about it.
     ///
     /// # Errors
     /// One sentence that names the file, what was found and what was expected.
     pub fn open(source: &ModelSource, arch: Option<&str>, device: &Device) -> Result<Self> {
+        Self::open_with(source, arch, &GivenFacts::default(), device)
+    }
+
+    /// Opens a network; what the user says about it comes before what its files say.
+    ///
+    /// # Errors
+    /// As [`Model::open`]; facts that do not fit the network.
+    pub fn open_with(
+        source: &ModelSource,
+        arch: Option<&str>,
+        given: &GivenFacts,
+        device: &Device,
+    ) -> Result<Self> {
         let weights = match source {
             ModelSource::Demo => Weights::parse(DEMO_NAME, DEMO, device)?,
-            ModelSource::Path(path) => Weights::open(&weights_file(path)?, device)?,
+            ModelSource::Path(path) => match files::locate(path)? {
+                ModelFile::Weights(file) => Weights::open(&file, device)?,
+                ModelFile::Onnx(file) => return Self::open_onnx(&file, arch, given, device),
+            },
         };
-        Self::build(&weights, arch, device)
+        let mut sources = Sources::of(&weights);
+        sources.given = given.clone();
+        if let Some(file) = &weights.path {
+            sources = sources.beside(file)?;
+        }
+        Self::build_with(&weights, arch, &sources, device)
     }
 
     /// Builds a network from tensors that have been read.
@@ -89,21 +115,39 @@ impl Model {
     /// # Errors
     /// As [`Model::open`].
     pub fn build(weights: &Weights, arch: Option<&str>, device: &Device) -> Result<Self> {
-        let (graph, arch) = arch::build(weights, arch)?;
+        Self::build_with(weights, arch, &Sources::of(weights), device)
+    }
+
+    fn build_with(
+        weights: &Weights,
+        arch: Option<&str>,
+        sources: &Sources,
+        device: &Device,
+    ) -> Result<Self> {
+        // A configuration's name tells what tensors cannot (timm's names and borders); where it does not fit
+        // them, they are believed alone.
+        let hint = sources.arch_hint().filter(|_| arch.is_none());
+        let built = match hint.map(|hint| arch::build(weights, Some(&hint))) {
+            Some(Ok(built)) => built,
+            _ => arch::build(weights, arch)?,
+        };
+        let (graph, arch) = (built.graph, built.name);
         let channels = graph.input_channels().unwrap_or(3);
         let classes = graph.classes().unwrap_or(0);
-        let facts = Facts::gather(arch, channels, classes, &weights.metadata);
+        let mut sources = sources.clone();
+        sources.size = sources.size.or(built.side.map(|side| [side; 2]));
+        let (facts, said) = Facts::gather(&weights.name, arch, channels, classes, &sources)?;
         let mut notices = weights.notices.clone();
+        notices.extend(built.notices);
         notices.extend(facts.guesses());
-        if let Some(words) = unused(weights, &graph) {
-            notices.push(words);
-        }
+        notices.extend(said);
         let graph = Arc::new(graph);
         let model = Self {
             engine: Engine::new(Arc::clone(&graph), kernels::for_device(device)),
             graph,
             facts,
             name: weights.name.clone(),
+            path: weights.path.clone(),
             sha256: weights.sha256.clone(),
             notices,
             device: device.clone(),
@@ -144,7 +188,7 @@ impl Model {
     /// Wrong channels, too small a grid, logits that are not finite, cancellation.
     pub fn forward(&self, input: &ModelInput, job: &Job) -> Result<Trace> {
         let x = self.tensor(input)?;
-        let trace = forward::trace(&self.engine, &x, job)?;
+        let trace = self.engine.trace(&x, job)?;
         self.check(&trace.logits()?)?;
         Ok(trace)
     }
@@ -165,7 +209,7 @@ impl Model {
     /// # Errors
     /// Shapes that do not fit, cancellation.
     pub fn scores(&self, batch: &Tensor, job: &Job) -> Result<Tensor> {
-        forward::scores(&self.engine, batch, job)
+        self.engine.scores(batch, job)
     }
 
     /// Gradient of the raw logit of `class`, at every node that is asked for.
@@ -208,21 +252,25 @@ impl Model {
     /// The class of an index or label.
     ///
     /// # Errors
-    /// Says how many classes there are.
+    /// Says how many classes there are, or that the class was never trained.
     pub fn class(&self, wanted: &str) -> Result<usize> {
         let by_label = || {
             self.facts
                 .labels
                 .value
                 .iter()
-                .position(|label| label.eq_ignore_ascii_case(wanted))
+                .position(|label| !label.is_empty() && label.eq_ignore_ascii_case(wanted))
         };
-        wanted
+        let class = wanted
             .parse()
             .ok()
             .filter(|&class: &usize| class < self.classes())
             .or_else(by_label)
-            .ok_or_else(|| fault::no_such_class(wanted, self.classes()))
+            .ok_or_else(|| fault::no_such_class(wanted, self.classes()))?;
+        if !self.facts.is_trained(class) {
+            return Err(fault::untrained_class(wanted));
+        }
+        Ok(class)
     }
 
     /// Resolves a layer's name or alias to a node that has a grid.
@@ -325,30 +373,4 @@ impl Model {
         }
         notice::near_names(&near.join(", "))
     }
-}
-
-/// A folder stands for the `model.safetensors` in it.
-fn weights_file(path: &Path) -> Result<PathBuf> {
-    if !path.is_dir() {
-        return Ok(path.to_owned());
-    }
-    let file = path.join("model.safetensors");
-    if file.is_file() {
-        Ok(file)
-    } else {
-        Err(fault::no_model_in_folder(path))
-    }
-}
-
-/// Words about tensors that no node of the graph stands for.
-fn unused(weights: &Weights, graph: &Graph) -> Option<String> {
-    let left: Vec<&str> = weights
-        .keys()
-        .filter(|key| {
-            let module = key.rsplit_once('.').map_or(*key, |(module, _)| module);
-            graph.find(module).is_none()
-        })
-        .collect();
-    let first = left.first()?;
-    Some(notice::unused_tensors(left.len(), first))
 }

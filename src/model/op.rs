@@ -249,6 +249,8 @@ pub enum Op {
     GlobalMaxPool,
     /// `[N, C, H, W]` to `[N, C * H * W]`.
     Flatten,
+    /// `[N, C]` to `[N, C, 1, 1]` (a gate that linear layers make).
+    Unflatten,
     /// `y = x W^T + b` over features, or over the channels of every place of a map.
     Linear {
         /// `[out, in]`.
@@ -348,6 +350,7 @@ impl Op {
             Self::AdaptiveAvgPool(_) => "AdaptiveAvgPool2d",
             Self::GlobalMaxPool => "AdaptiveMaxPool2d",
             Self::Flatten => "Flatten",
+            Self::Unflatten => "Unflatten",
             Self::Linear { .. } => "Linear",
             Self::Add => "Add",
             Self::Mul => "Mul",

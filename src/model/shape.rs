@@ -115,6 +115,7 @@ pub(super) fn output_shape(node: &Node, inputs: &[Shape], input: [usize; 3]) -> 
         (Op::GlobalMaxPool, [Shape::Map([c, _, _])]) => Ok(Shape::Map([*c, 1, 1])),
         (Op::Flatten, [Shape::Map([c, h, w])]) => Ok(Shape::Flat(c * h * w)),
         (Op::Flatten, [Shape::Flat(n)]) => Ok(Shape::Flat(*n)),
+        (Op::Unflatten, [Shape::Flat(n)]) => Ok(Shape::Map([*n, 1, 1])),
         (Op::Linear { weight, .. }, [shape]) => {
             let (out, features) = weight.dims2()?;
             if features != shape.channels() {

@@ -3,6 +3,7 @@
 //! The command line's arguments and the window's sliders both end up here; nothing below this
 //! module knows where a value came from.
 
+mod facts;
 mod settings;
 mod source;
 
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use facts::{Activation, GivenFacts, Preprocess};
 pub use settings::{Colormap, Normalise, OpacityMode, Post, Sign, View};
 pub use source::{DeviceChoice, ImageSource, ModelSource};
 
@@ -23,6 +25,9 @@ pub struct Plan {
     pub model: ModelSource,
     /// Architecture, where the user overrides what the tensors say.
     pub arch: Option<String>,
+    /// What the user says about the network.
+    #[serde(default)]
+    pub given: GivenFacts,
     /// The image.
     pub image: ImageSource,
     /// Where the arithmetic runs.

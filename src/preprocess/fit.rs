@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::recipe::Fit;
 use crate::error::Result;
 use crate::image::geometry::Affine;
-use crate::image::resize_plane;
+use crate::image::{Filter, resize_plane_with};
 
 /// One rectangle of whole pixels: offset and size, `[x, y]` and `[width, height]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,17 +45,26 @@ pub(super) fn place(fit: Fit, source: [usize; 2], model: [usize; 2]) -> Placed {
             };
             (cut, model, [0, 0], [0, 0])
         }
-        Fit::CenterCrop { resize } => {
+        Fit::CenterCrop { resize } | Fit::CropDown { resize } => {
             let shorter = source[0].min(source[1]).max(1);
             // torchvision truncates the longer side.
             let resized = source.map(|length| (length * resize / shorter).max(1));
             let window_offset = [0, 1].map(|axis| {
-                let spare = resized[axis].saturating_sub(model[axis]) as f64;
+                let spare = resized[axis].saturating_sub(model[axis]);
+                if fit == (Fit::CropDown { resize }) {
+                    return spare / 2;
+                }
                 // Python's round(): halves go to the even neighbour.
-                (spare / 2.0).round_ties_even() as usize
+                (spare as f64 / 2.0).round_ties_even() as usize
             });
             (whole, resized, window_offset, [0, 0])
         }
+        Fit::StretchCrop {
+            width,
+            height,
+            left,
+            top,
+        } => (whole, [width, height], [left, top], [0, 0]),
         Fit::Pad => {
             let shrink =
                 (model[0] as f64 / source[0] as f64).min(model[1] as f64 / source[1] as f64);
@@ -86,13 +95,31 @@ pub(super) fn place(fit: Fit, source: [usize; 2], model: [usize; 2]) -> Placed {
 
 impl Placed {
     /// Takes one plane of the source through the placement; padding is 0, the stored black.
-    pub(super) fn sample(&self, plane: &[f32], source: [usize; 2]) -> Result<Vec<f32>> {
+    pub(super) fn sample(
+        &self,
+        plane: &[f32],
+        source: [usize; 2],
+        filter: Filter,
+        max_value: f32,
+    ) -> Result<Vec<f32>> {
         let cut = if self.cut.size == source {
             Cow::Borrowed(plane)
         } else {
             Cow::Owned(copy_part(plane, source, self.cut.offset, self.cut.size))
         };
-        let resized = resize_plane(&cut, self.cut.size, self.resized)?;
+        let mut resized = resize_plane_with(&cut, self.cut.size, self.resized, filter)?;
+        if matches!(filter, Filter::Bicubic | Filter::Lanczos) && self.resized != self.cut.size {
+            // Pillow's pictures end at black and white: what these filters overshoot is cut off.
+            let (lo, hi) = cut
+                .iter()
+                .fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| {
+                    (lo.min(v), hi.max(v))
+                });
+            let (lo, hi) = (lo.min(0.0), hi.max(max_value));
+            for v in &mut resized {
+                *v = v.clamp(lo, hi);
+            }
+        }
         if self.resized == self.model {
             return Ok(resized);
         }
@@ -147,7 +174,9 @@ mod tests {
             for source in [[500, 333], [333, 500], [224, 224], [225, 1000], [40, 33]] {
                 let placed = place(fit, source, [224, 224]);
                 let plane = vec![1.0; source[0] * source[1]];
-                let out = placed.sample(&plane, source).unwrap();
+                let out = placed
+                    .sample(&plane, source, Filter::Bilinear, 1.0)
+                    .unwrap();
                 assert_eq!(out.len(), 224 * 224, "{fit:?} {source:?}");
                 if fit != Fit::Pad {
                     assert!(
@@ -168,9 +197,43 @@ mod tests {
     }
 
     #[test]
+    fn hugging_face_rounds_crops_down() {
+        // 341 - 224 = 117: 58 both ways; 343 - 224 = 119: 60 in torchvision, 59 here.
+        let torch = place(Fit::CenterCrop { resize: 256 }, [343, 256], [224, 224]);
+        let face = place(Fit::CropDown { resize: 256 }, [343, 256], [224, 224]);
+        assert_eq!((torch.window_offset[0], face.window_offset[0]), (60, 59));
+        assert_eq!(face.source_from_model.apply([0.0, 0.0]), [59.0, 16.0]);
+    }
+
+    #[test]
+    fn stretch_and_crop_is_exact() {
+        let fit = Fit::StretchCrop {
+            width: 100,
+            height: 50,
+            left: 10,
+            top: 5,
+        };
+        let placed = place(fit, [200, 200], [80, 40]);
+        assert_eq!(placed.source_from_model.apply([0.0, 0.0]), [20.0, 20.0]);
+        assert_eq!(placed.source_from_model.apply([80.0, 40.0]), [180.0, 180.0]);
+    }
+
+    #[test]
+    fn bicubic_ends_at_black_and_white() {
+        let placed = place(Fit::Stretch, [8, 1], [24, 1]);
+        let plane = [0.0, 0.0, 0.0, 255.0, 255.0, 0.0, 0.0, 0.0];
+        let out = placed
+            .sample(&plane, [8, 1], Filter::Bicubic, 255.0)
+            .unwrap();
+        assert!(out.iter().all(|v| (0.0..=255.0).contains(v)), "{out:?}");
+    }
+
+    #[test]
     fn padding_is_black_and_maps_outside_the_source() {
         let placed = place(Fit::Pad, [400, 200], [100, 100]);
-        let out = placed.sample(&vec![9.0; 400 * 200], [400, 200]).unwrap();
+        let out = placed
+            .sample(&vec![9.0; 400 * 200], [400, 200], Filter::Bilinear, 9.0)
+            .unwrap();
         assert_eq!(out.first(), Some(&0.0));
         assert_eq!(out.get(50 * 100 + 50), Some(&9.0));
         assert_eq!(placed.source_from_model.apply([0.0, 25.0]), [0.0, 0.0]);

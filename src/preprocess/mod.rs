@@ -7,7 +7,7 @@ mod check;
 mod fit;
 mod recipe;
 
-pub use crate::image::resize_plane;
+pub use crate::image::{Filter, resize_plane};
 pub use recipe::{Fit, Recipe, Scale};
 
 use crate::error::Result;
@@ -85,10 +85,17 @@ pub fn prepare(recipe: &Recipe, image: &Image) -> Result<ModelInput> {
     recipe.check()?;
     let placed = fit::place(recipe.fit, image.size(), [recipe.width, recipe.height]);
     let planes: Vec<Vec<f32>> = if recipe.channels == 1 {
-        vec![placed.sample(&image.grey(), image.size())?]
+        vec![placed.sample(&image.grey(), image.size(), recipe.filter, image.max_value)?]
     } else {
         (0..image.channels)
-            .map(|channel| placed.sample(image.plane(channel), image.size()))
+            .map(|channel| {
+                placed.sample(
+                    image.plane(channel),
+                    image.size(),
+                    recipe.filter,
+                    image.max_value,
+                )
+            })
             .collect::<Result<_>>()?
     };
     let mut values = Vec::with_capacity(recipe.channels * recipe.width * recipe.height);

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::image::Filter;
 use crate::text::fault;
 
 /// How the source picture is fitted into the model's rectangle.
@@ -17,6 +18,22 @@ pub enum Fit {
     CenterCrop {
         /// Length of the shorter side after the resize, in pixels.
         resize: usize,
+    },
+    /// Hugging Face's habit: as [`Fit::CenterCrop`], with the cut rounded down where it is between pixels.
+    CropDown {
+        /// Length of the shorter side after the resize, in pixels.
+        resize: usize,
+    },
+    /// The whole picture stretched to one size, then a part of it cut out.
+    StretchCrop {
+        /// Columns after the resize.
+        width: usize,
+        /// Rows after the resize.
+        height: usize,
+        /// Columns left of the part.
+        left: usize,
+        /// Rows above the part.
+        top: usize,
     },
     /// TorchXRayVision's habit: the centre square of the source, then a resize.
     SquareCrop,
@@ -55,6 +72,9 @@ pub struct Recipe {
     pub height: usize,
     /// How the picture is fitted.
     pub fit: Fit,
+    /// How the picture is resized.
+    #[serde(default)]
+    pub filter: Filter,
     /// How values are scaled.
     pub scale: Scale,
     /// One mean a channel, for [`Scale::Unit`]; otherwise empty.
@@ -81,6 +101,7 @@ impl Recipe {
             width,
             height,
             fit: Fit::Stretch,
+            filter: Filter::Bilinear,
             scale: Scale::Unit,
             mean,
             std,
@@ -108,6 +129,7 @@ impl Recipe {
             width,
             height,
             fit: Fit::SquareCrop,
+            filter: Filter::Bilinear,
             scale: Scale::XRayVision,
             mean: Vec::new(),
             std: Vec::new(),
@@ -156,9 +178,23 @@ impl Recipe {
                 return wrong("means must be numbers and standard deviations above 0");
             }
         }
-        if let Fit::CenterCrop { resize } = self.fit
-            && !(self.width.max(self.height)..=2 * MAX_SIDE).contains(&resize)
-        {
+        let fits = match self.fit {
+            Fit::CenterCrop { resize } | Fit::CropDown { resize } => {
+                (self.width.max(self.height)..=2 * MAX_SIDE).contains(&resize)
+            }
+            Fit::StretchCrop {
+                width,
+                height,
+                left,
+                top,
+            } => [(width, left, self.width), (height, top, self.height)]
+                .into_iter()
+                .all(|(from, start, size)| {
+                    from <= 2 * MAX_SIDE && start.checked_add(size).is_some_and(|end| end <= from)
+                }),
+            Fit::Stretch | Fit::SquareCrop | Fit::Pad => true,
+        };
+        if !fits {
             return wrong("its centre crop is larger than the picture it is cut from");
         }
         Ok(())

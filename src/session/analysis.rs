@@ -28,6 +28,12 @@ pub struct Finding {
     pub logit: f32,
     /// Softmax or sigmoid of the logits, calibrated where the network has a temperature.
     pub probability: f32,
+    /// TorchXRayVision's display score, a half at the operating point; where the network has such points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f32>,
+    /// Whether the class was trained; one that was not is never offered.
+    #[serde(skip)]
+    pub trained: bool,
 }
 
 /// What one image left in one network.
@@ -71,19 +77,21 @@ impl Analysis {
                 label: self.model.facts.label(index),
                 logit,
                 probability,
+                score: self.model.facts.score(index, probability),
+                trained: self.model.facts.is_trained(index),
             })
             .collect()
     }
 
-    /// The class with the highest logit; the first of several.
+    /// The trained class with the highest logit; the first of several.
     pub fn top(&self) -> usize {
-        let mut best = 0;
-        for (class, logit) in self.logits.iter().enumerate() {
-            if *logit > self.logits[best] {
-                best = class;
+        let mut best: Option<(usize, f32)> = None;
+        for (class, &logit) in self.logits.iter().enumerate() {
+            if self.model.facts.is_trained(class) && best.is_none_or(|(_, most)| logit > most) {
+                best = Some((class, logit));
             }
         }
-        best
+        best.map_or(0, |(class, _)| class)
     }
 
     /// Makes a map, walking back from its class first where that was not done yet.

@@ -68,7 +68,7 @@ impl Exhibit {
             subtitle: vec![
                 words::model_line(&self.model.name, &self.model.facts.arch.value),
                 match self.findings.get(self.target) {
-                    Some(f) => words::finding_line(&f.label, f.probability, f.logit),
+                    Some(f) => words::finding_line(&f.label, f.probability, f.logit, f.score),
                     None => label,
                 },
             ],

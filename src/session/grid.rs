@@ -51,7 +51,12 @@ struct Cell {
 pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
     let mut bundle = Bundle::create(out)?;
     let device = device::open(plan.device)?;
-    let model = Arc::new(Model::open(&plan.model, plan.arch.as_deref(), &device)?);
+    let model = Arc::new(Model::open_with(
+        &plan.model,
+        plan.arch.as_deref(),
+        &plan.given,
+        &device,
+    )?);
     let params = Analysis::resolved_params(&plan.methods, &plan.params)?;
     let layers = resolve_layers(&model, &plan.layers)?;
     let picture = Picture::open(&plan.image)?;

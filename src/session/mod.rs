@@ -5,6 +5,7 @@
 //! [`Analysis`] directly ([`grid`]).
 
 mod analysis;
+mod facts;
 mod figure;
 pub mod grid;
 mod picture;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use analysis::{Analysis, Finding};
+pub use facts::{fact_lines, save_facts};
 pub use figure::{Exhibit, ExhibitPanel};
 pub use picture::Picture;
 
@@ -23,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::explain::RawMap;
 use crate::job::Progress;
 use crate::model::Model;
-use crate::plan::{DeviceChoice, ImageSource, MapKey, ModelSource};
+use crate::plan::{DeviceChoice, GivenFacts, ImageSource, MapKey, ModelSource};
 use worker::{Event, Request, Worker};
 
 /// A map that was asked for.
@@ -84,7 +86,12 @@ impl Session {
 
     /// Opens a network; the present one stays until the new one is there.
     pub fn open_model(&mut self, source: ModelSource) {
-        self.submit(Request::OpenModel(source));
+        self.open_model_with(source, GivenFacts::default());
+    }
+
+    /// As [`Session::open_model`]; what the user says about the network comes before what its files say.
+    pub fn open_model_with(&mut self, source: ModelSource, given: GivenFacts) {
+        self.submit(Request::OpenModel(source, given));
     }
 
     /// Opens an image; the present one stays until the new one is there.

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::explain::RawMap;
 use crate::job::{Job, Progress};
 use crate::model::{Model, device};
-use crate::plan::{DeviceChoice, ImageSource, MapKey, ModelSource};
+use crate::plan::{DeviceChoice, GivenFacts, ImageSource, MapKey, ModelSource};
 use crate::text::{fault, window};
 
 /// Shortest time between two progress reports.
@@ -27,7 +27,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 /// What the worker is asked for.
 #[derive(Clone, Debug)]
 pub(super) enum Request {
-    OpenModel(ModelSource),
+    OpenModel(ModelSource, GivenFacts),
     OpenPicture(ImageSource),
     /// Maps that are on screen, then maps that may be asked for next.
     Maps {
@@ -41,8 +41,8 @@ impl Request {
     /// Whether `self` makes `older` pointless.
     fn supersedes(&self, older: &Self) -> bool {
         match self {
-            Self::OpenModel(_) => !matches!(older, Self::OpenPicture(_) | Self::Stop),
-            Self::OpenPicture(_) => !matches!(older, Self::OpenModel(_) | Self::Stop),
+            Self::OpenModel(..) => !matches!(older, Self::OpenPicture(_) | Self::Stop),
+            Self::OpenPicture(_) => !matches!(older, Self::OpenModel(..) | Self::Stop),
             Self::Maps { .. } => matches!(older, Self::Maps { .. }),
             Self::Stop => true,
         }
@@ -251,10 +251,10 @@ impl Thread {
 
     fn serve(&mut self, generation: u64, request: &Request, job: &Job) {
         match request {
-            Request::OpenModel(source) => {
+            Request::OpenModel(source, given) => {
                 job.progress(window::OPENING_MODEL, 0, 0);
                 let opened = device::open(self.choice)
-                    .and_then(|device| Model::open(source, None, &device))
+                    .and_then(|device| Model::open_with(source, None, given, &device))
                     .map(Arc::new);
                 if let Ok(model) = &opened {
                     self.model = Some(Arc::clone(model));

@@ -11,8 +11,9 @@ pub fn model_line(name: &str, arch: &str) -> String {
 }
 
 /// The line about the explained finding.
-pub fn finding_line(label: &str, probability: f32, logit: f32) -> String {
-    format!("Finding: {label}, probability {probability:.3} (logit {logit:.2})")
+pub fn finding_line(label: &str, probability: f32, logit: f32, score: Option<f32>) -> String {
+    let score = score.map_or_else(String::new, |s| format!(", score {s:.3}"));
+    format!("Finding: {label}, probability {probability:.3} (logit {logit:.2}{score})")
 }
 
 /// The right end of the foot.

@@ -1,5 +1,6 @@
 //! Every string that a user reads, in one place, so that a second language can be added later.
 //!
+//! * [`fact`]: what is known about a network
 //! * [`fault`]: the sentences of errors
 //! * [`notice`]: what is said beside a result that stands
 //! * [`figure`]: words on exported figures
@@ -8,6 +9,7 @@
 //! Command-line help stands with its options in `cli/args.rs`; method names, descriptions and citations
 //! stand in the catalogue (`explain/catalogue.rs`).
 
+pub mod fact;
 pub mod fault;
 pub mod figure;
 pub mod notice;
@@ -22,4 +24,9 @@ pub const RESEARCH_ONLY: &str = "Research use only, not for diagnosis";
 /// A class that nobody named.
 pub fn class_number(class: usize) -> String {
     format!("Class {class}")
+}
+
+/// A class that exists in the tensors but was never trained.
+pub fn untrained_class(class: usize) -> String {
+    format!("Class {class} (not trained)")
 }

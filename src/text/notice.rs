@@ -30,6 +30,11 @@ pub fn prefix_stripped(prefix: &str) -> String {
     format!("the prefix '{prefix}' was taken off the tensor names")
 }
 
+/// The state dict stood inside a checkpoint.
+pub fn nested(keys: &str) -> String {
+    format!("the weights were found under '{keys}' of the checkpoint")
+}
+
 /// Old spelling of DenseNet's layers.
 pub fn old_densenet_names() -> String {
     "the old DenseNet spelling ('norm.1') was read as the present one ('norm1')".to_owned()
@@ -38,6 +43,39 @@ pub fn old_densenet_names() -> String {
 /// Tensors that the graph does not use.
 pub fn unused_tensors(count: usize, first: &str) -> String {
     format!("{count} tensors of the file are not used by the network, '{first}' first")
+}
+
+/// Classifiers that serve training only.
+pub fn auxiliary_left_out() -> String {
+    "the auxiliary classifiers of training are left out, as in PyTorch's evaluation mode".to_owned()
+}
+
+/// Tensors named as Hugging Face transformers names them.
+pub fn transformers_names() -> String {
+    "the spelling of Hugging Face transformers was read: layers have torchvision's or timm's names"
+        .to_owned()
+}
+
+/// The activation between the layers of a classifier of several layers, which has no tensors.
+pub fn guessed_head(module: &str, act: &str) -> String {
+    format!("'{module}' has no tensors: {act} is a guess, from its place behind a linear layer")
+}
+
+/// Borders that TensorFlow chooses by the size of the input.
+pub fn same_padding(side: usize) -> String {
+    format!("borders are TensorFlow's ('SAME') for inputs of {side} x {side}")
+}
+
+/// What was seen of a network that is not known.
+pub fn layers_seen(outline: &str, convolutions: usize, norms: usize, linears: usize) -> String {
+    format!("{outline} ({convolutions} convolutions, {norms} BatchNorms, {linears} linear layers)")
+}
+
+/// Three lines of PyTorch that write a network as ONNX, on one line.
+pub fn onnx_export(channels: usize) -> String {
+    format!(
+        "import torch; model.eval(); torch.onnx.export(model, torch.zeros(1, {channels}, 224, 224), \"model.onnx\")"
+    )
 }
 
 /// Preprocessing that nothing in the file states.
@@ -55,9 +93,94 @@ pub fn no_labels() -> String {
     "the file names no classes; they are shown by number".to_owned()
 }
 
+/// TorchXRayVision's list stands in for names that nobody gave.
+pub fn guessed_xrv_labels() -> String {
+    "labels are a guess: the 18 findings of TorchXRayVision in its order, since one grey channel and 18 outputs \
+     are its habit; give --labels to say otherwise"
+        .to_owned()
+}
+
+/// Labels of a file that do not fit.
+pub fn labels_not_used(file: &str, found: usize, classes: usize) -> String {
+    format!("'{file}' names {found} labels, the network has {classes} outputs: they are not used")
+}
+
+/// Something a configuration says that the tensors contradict.
+pub fn config_contradicts(file: &str, key: &str, says: usize, is: usize) -> String {
+    format!("'{file}' says {key} {says}, the tensors say {is}: the tensors are believed")
+}
+
+/// Classes that were never trained.
+pub fn untrained_classes(count: usize, of: usize) -> String {
+    format!("{count} of {of} outputs were never trained and are not shown")
+}
+
 /// Names that come near one that does not exist.
 pub fn near_names(names: &str) -> String {
     format!("there are {names}")
+}
+
+/// Who wrote an ONNX file.
+pub fn onnx_producer(producer: &str, opset: i64) -> String {
+    format!("an ONNX file by {producer}, operator set {opset}")
+}
+
+/// What a network from an ONNX file is called where an architecture's name is expected.
+pub fn onnx_arch(file: &str) -> String {
+    format!("ONNX graph {}", file.trim_end_matches(".onnx"))
+}
+
+/// What the beginning of a file looks like, for the message that it is no ONNX file.
+pub fn onnx_start(bytes: &[u8]) -> String {
+    match bytes {
+        [] => "an empty file (0 bytes)".to_owned(),
+        [b'P', b'K', 3, 4, ..] => "a ZIP archive (perhaps a PyTorch file)".to_owned(),
+        _ => "bytes that are not its messages".to_owned(),
+    }
+}
+
+/// The first line of an error's words.
+pub fn first_line(error: &dyn std::fmt::Display) -> String {
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// An input of an ONNX file that is no image.
+pub fn onnx_input(name: &str, axes: usize, float: bool) -> String {
+    let kind = if float {
+        "numbers"
+    } else {
+        "something else than numbers"
+    };
+    format!("'{name}' with {axes} axes of {kind}")
+}
+
+/// Words in a row, or that there are none.
+pub fn list_or_nothing(words: &[String]) -> String {
+    if words.is_empty() {
+        return "no input".to_owned();
+    }
+    let shown: Vec<&str> = words.iter().take(3).map(String::as_str).collect();
+    shown.join(", ")
+}
+
+/// Sizes that an ONNX file leaves open.
+pub fn onnx_open_size(side: usize) -> String {
+    format!("the file leaves the image's size open; {side} x {side} is assumed")
+}
+
+/// Outputs beside the one that is explained.
+pub fn onnx_outputs(first: &str, others: usize) -> String {
+    format!("the file has {others} more output(s); '{first}', the first, is explained")
+}
+
+/// The last activation was taken off.
+pub fn onnx_head_dropped(op: &str) -> String {
+    format!("the {op} at the end was taken off, so that maps explain the raw logit")
 }
 
 // ---- maps --------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ pub enum Word {
     OpenModel,
     OpenDemoModel,
     OpenSample,
+    ModelFacts,
     Export,
     Quit,
     ToggleOverlay,
@@ -85,6 +86,7 @@ pub fn command(word: Word) -> String {
         Word::OpenModel => "Open network…",
         Word::OpenDemoModel => "Use the built-in network",
         Word::OpenSample => "Sample case",
+        Word::ModelFacts => "Facts about this network…",
         Word::Export => "Export picture…",
         Word::Quit => "Quit",
         Word::ToggleOverlay => "Show overlay",
@@ -205,6 +207,9 @@ pub const GUESSED: &str = "What to know";
 /// In place of the list.
 pub const MODEL_CARD: &str = "About this network";
 
+/// Button beside the network.
+pub const FACTS: &str = "Facts…";
+
 /// Size of the open image.
 pub fn image_size([width, height]: [usize; 2]) -> String {
     format!("{width} × {height} px")
@@ -243,12 +248,20 @@ pub fn probability(value: f32) -> String {
 }
 
 /// The small line under the verdict.
-pub fn logit_line(logit: f32, calibrated: bool, threshold: Option<f32>) -> String {
+pub fn logit_line(
+    logit: f32,
+    calibrated: bool,
+    threshold: Option<f32>,
+    score: Option<f32>,
+) -> String {
     let state = if calibrated {
         "calibrated"
     } else {
         "not calibrated"
     };
+    if let Some(score) = score {
+        return format!("{} · logit {logit:.2}", super::fact::score(score));
+    }
     match threshold {
         Some(t) => format!("called from {t:.2} on · logit {logit:.2} · {state}"),
         None => format!("logit {logit:.2} · {state}"),
@@ -268,9 +281,10 @@ pub fn verdict(called: bool) -> &'static str {
 pub use super::notice::NOT_CALLED;
 
 /// How a findings row is read out.
-pub fn finding_hint(label: &str, probability: f32, logit: f32) -> String {
+pub fn finding_hint(label: &str, probability: f32, logit: f32, score: Option<f32>) -> String {
+    let score = score.map_or_else(String::new, |s| format!(", {}", super::fact::score(s)));
     format!(
-        "{label}: probability {probability:.4}, logit {logit:.3}. Click to see where the network looked for it."
+        "{label}: probability {probability:.4}, logit {logit:.3}{score}. Click to see where the network looked for it."
     )
 }
 

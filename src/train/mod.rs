@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::job::Job;
-use crate::preprocess::{Fit, Recipe, Scale};
+use crate::preprocess::{Filter, Fit, Recipe, Scale};
 use crate::text::fault;
 use checkpoint::CHECKPOINT;
 use data::Dataset;
@@ -273,6 +273,7 @@ fn recipe(name: &str, input: &Input) -> Recipe {
         width: SIDE,
         height: SIDE,
         fit: Fit::Stretch,
+        filter: Filter::Bilinear,
         scale: Scale::Unit,
         mean: vec![input.mean],
         std: vec![input.std],

@@ -9,15 +9,16 @@ use poll_promise::Promise;
 
 use super::app::{App, Message, Sheet};
 use super::command::Command;
+use super::facts_form::FactsForm;
 use super::heat::Heat;
 use super::picker::{Answer, Ask};
 use super::state::{Grid, Look};
 use super::viewport::Viewport;
 use crate::error::{Error, Kind, Result};
 use crate::export::{png_bytes, safe_name, write_whole};
-use crate::plan::{ImageSource, ModelSource, Sign};
-use crate::session::{Exhibit, ExhibitPanel, samples};
-use crate::text::{APP, RESEARCH_ONLY, window as words};
+use crate::plan::{GivenFacts, ImageSource, ModelSource, Sign};
+use crate::session::{Exhibit, ExhibitPanel, samples, save_facts};
+use crate::text::{APP, RESEARCH_ONLY, fact, window as words};
 
 /// Scale of an exported figure; 2 gives panels 960 pixels wide.
 const EXPORT_SCALE: f32 = 2.0;
@@ -42,6 +43,7 @@ impl App {
                     self.open_image(ImageSource::Sample(sample.name.clone()));
                 }
             }
+            Command::ModelFacts => self.open_facts(),
             Command::Export => self.ask_export(ctx),
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
             Command::ToggleOverlay => self.overlay = !self.overlay,
@@ -116,7 +118,7 @@ impl App {
         let findings = self.session.findings();
         let wanted = self.filter.trim().to_lowercase();
         let mut order: Vec<usize> = (0..findings.len())
-            .filter(|&i| findings[i].label.to_lowercase().contains(&wanted))
+            .filter(|&i| findings[i].trained && findings[i].label.to_lowercase().contains(&wanted))
             .collect();
         order.sort_by(|&a, &b| findings[b].logit.total_cmp(&findings[a].logit));
         order
@@ -145,7 +147,54 @@ impl App {
     fn open_model(&mut self, source: ModelSource) {
         self.stopped = false;
         self.model_source = source.clone();
+        self.given = GivenFacts::default();
         self.session.open_model(source);
+    }
+
+    // ---- facts about the network -------------------------------------------------------------------
+
+    fn open_facts(&mut self) {
+        if let Some(model) = self.session.model() {
+            self.sheet = Some(Sheet::Facts(FactsForm::of(model)));
+        }
+    }
+
+    /// Opens the network again with what the form says; false where it does not fit.
+    pub(super) fn apply_facts(&mut self, form: &mut FactsForm) -> bool {
+        let Some(model) = self.session.model() else {
+            return false;
+        };
+        match form.given(model, &self.given) {
+            Ok(given) => {
+                self.given = given.clone();
+                self.stopped = false;
+                self.session
+                    .open_model_with(self.model_source.clone(), given);
+                true
+            }
+            Err(error) => {
+                form.error = Some(error.to_string());
+                false
+            }
+        }
+    }
+
+    /// Writes the facts that are no guesses beside the network.
+    pub(super) fn save_facts(&mut self, form: &mut FactsForm) {
+        let Some(model) = self.session.model() else {
+            return;
+        };
+        if form.is_changed() {
+            form.error = Some(fact::APPLY_FIRST.to_owned());
+            return;
+        }
+        match save_facts(model) {
+            Ok(paths) => {
+                self.say(Message::Done(fact::saved(&paths)));
+                form.error = None;
+            }
+            Err(error) => form.error = Some(error.to_string()),
+        }
     }
 
     /// Opens a file or folder as what it looks like.

@@ -8,6 +8,7 @@ use poll_promise::Promise;
 
 use super::base::Base;
 use super::command::Command;
+use super::facts_form::FactsForm;
 use super::follow::Wanted;
 use super::heat::Heat;
 use super::panels;
@@ -19,7 +20,7 @@ use super::theme;
 use super::viewport::Viewport;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::plan::{ImageSource, MapKey, ModelSource, Values};
+use crate::plan::{GivenFacts, ImageSource, MapKey, ModelSource, Values};
 use crate::post::{Field, ScaleRange};
 use crate::session::{Finding, MapState, Picture, Session, samples};
 
@@ -29,6 +30,8 @@ pub(super) enum Sheet {
     About,
     Keys,
     Methods,
+    /// What is known about the network, to be settled and saved.
+    Facts(FactsForm),
     /// Asks for an export's path where the desktop has no dialog.
     SavePath(String),
 }
@@ -56,6 +59,8 @@ pub(super) struct Cell {
 pub struct App {
     pub(super) session: Session,
     pub(super) model_source: ModelSource,
+    /// What the user has said about the network.
+    pub(super) given: GivenFacts,
     pub(super) image_source: ImageSource,
     /// The network that [`App::stops`] belongs to.
     pub(super) model: Option<Arc<Model>>,
@@ -103,6 +108,7 @@ impl App {
         Ok(Self {
             session,
             model_source: options.model.clone(),
+            given: GivenFacts::default(),
             image_source,
             model: None,
             picture: None,

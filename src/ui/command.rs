@@ -15,6 +15,8 @@ pub enum Command {
     OpenDemoModel,
     /// Open a sample case, by its place in the menu.
     OpenSample(usize),
+    /// See and settle what is known about the network.
+    ModelFacts,
     /// Write the annotated grid as a PNG.
     Export,
     /// Leave.
@@ -98,6 +100,7 @@ impl Command {
             Self::OpenModel => Word::OpenModel,
             Self::OpenDemoModel => Word::OpenDemoModel,
             Self::OpenSample(_) => Word::OpenSample,
+            Self::ModelFacts => Word::ModelFacts,
             Self::Export => Word::Export,
             Self::Quit => Word::Quit,
             Self::ToggleOverlay => Word::ToggleOverlay,

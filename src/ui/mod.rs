@@ -10,6 +10,7 @@ mod actions;
 mod app;
 mod base;
 pub mod command;
+mod facts_form;
 mod follow;
 mod heat;
 mod panels;

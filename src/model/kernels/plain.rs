@@ -35,6 +35,10 @@ pub(crate) fn apply(op: &Op, inputs: &[&Tensor]) -> Result<Tensor> {
             x.flatten_from(2)?.max(2)?.reshape((n, c, 1, 1))?
         }
         (Op::Flatten, [x]) => x.flatten_from(1)?,
+        (Op::Unflatten, [x]) => {
+            let (n, c) = x.dims2()?;
+            x.reshape((n, c, 1, 1))?
+        }
         (Op::Add, [a, b]) => (*a + *b)?,
         (Op::Mul, [a, b]) => a.broadcast_mul(b)?,
         (Op::Concat, parts) if !parts.is_empty() => Tensor::cat(parts, 1)?,
@@ -76,7 +80,7 @@ pub(crate) fn grad(
             vec![adaptive_avg_pool2d_grad(given, [n, c, h, w])?]
         }
         (Op::GlobalMaxPool, [x]) => vec![global_max_grad(x, given)?],
-        (Op::Flatten, [x]) => vec![given.contiguous()?.reshape(x.shape())?],
+        (Op::Flatten | Op::Unflatten, [x]) => vec![given.contiguous()?.reshape(x.shape())?],
         (Op::Add, [_, _]) => vec![given.clone(), given.clone()],
         (Op::Mul, [a, b]) => {
             let to_b = (given * *a)?;

@@ -3,13 +3,19 @@
 //! Each function returns a finished [`Error`]. Paths come last or in front, in quotes, as the user
 //! gave them.
 
+mod facts;
 mod model;
+mod model_file;
+mod onnx;
 
 use std::fmt::Display;
 use std::path::Path;
 
 use crate::error::{Error, Kind};
+pub use facts::*;
 pub use model::*;
+pub use model_file::*;
+pub use onnx::*;
 
 fn input(message: String) -> Error {
     Error::new(Kind::Input, message)

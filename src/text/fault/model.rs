@@ -9,27 +9,10 @@ fn model(message: String) -> Error {
     Error::new(Kind::Model, message)
 }
 
-/// A network's file in a format that is not read.
-pub fn model_format(path: &Path, kind: &str) -> Error {
-    unsupported(format!(
-        "'{}' is a .{kind} file; this version reads .safetensors. In Python: \
-         from safetensors.torch import save_file; save_file(model.state_dict(), 'model.safetensors')",
-        path.display()
-    ))
-}
-
 /// A network's file larger than what is read.
 pub fn model_too_large(path: &Path, bytes: u64, max: u64) -> Error {
     limits(format!(
         "'{}' has {bytes} bytes; expected at most {max}",
-        path.display()
-    ))
-}
-
-/// A folder without weights.
-pub fn no_model_in_folder(path: &Path) -> Error {
-    input(format!(
-        "'{}' is a folder without model.safetensors; give the file, or a folder that holds model.safetensors",
         path.display()
     ))
 }
@@ -120,10 +103,17 @@ pub fn grid_vanished(at: &str, from: [usize; 3]) -> Error {
     ))
 }
 
-/// The architecture is not known.
-pub fn unknown_arch(name: &str, seen: &str, supported: &str) -> Error {
+/// The architecture is not known. `export` are the lines of PyTorch that write it as ONNX.
+pub fn unknown_arch(name: &str, seen: &str, supported: &str, export: &str) -> Error {
     unsupported(format!(
-        "'{name}': the architecture is not known; seen: {seen}; supported: {supported}, with torchvision's tensor names"
+        "'{name}': the architecture is not known; seen: {seen}; known from their tensors: {supported}; export any other network as ONNX in Python: {export}"
+    ))
+}
+
+/// A tensor inside a network that is known, at a place that it does not have.
+pub fn tensor_without_place(name: &str, arch: &str, tensor: &str, export: &str) -> Error {
+    unsupported(format!(
+        "'{name}' looks like a {arch}, which has no place for the tensor '{tensor}'; export it as ONNX in Python: {export}"
     ))
 }
 

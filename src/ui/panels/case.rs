@@ -73,6 +73,7 @@ fn explained_ui(app: &App, ui: &mut Ui) {
             finding.logit,
             calibrated,
             app.threshold(),
+            finding.score,
         ))
         .small()
         .color(p.muted),
@@ -107,9 +108,17 @@ fn sources_ui(app: &mut App, ui: &mut Ui) {
         (model.name.clone(), line)
     });
     name_ui(ui, network, words::NO_MODEL);
-    if ui.button(Command::OpenModel.label()).clicked() {
-        app.send(Command::OpenModel);
-    }
+    ui.horizontal(|ui| {
+        for command in [Command::OpenModel, Command::ModelFacts] {
+            let label = match command {
+                Command::ModelFacts => words::FACTS.to_owned(),
+                command => command.label(),
+            };
+            if ui.button(label).clicked() {
+                app.send(command);
+            }
+        }
+    });
     ui.add_space(space::XS);
     path_box_ui(app, ui);
     notices_ui(app, ui);

@@ -100,6 +100,7 @@ fn label_ui(ui: &mut Ui, finding: &Finding, selected: bool) -> Response {
         label,
         finding.probability,
         finding.logit,
+        finding.score,
     ))
 }
 

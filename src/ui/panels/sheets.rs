@@ -1,4 +1,4 @@
-//! Sheets over the window: about, keys, methods, and a path where there is no file dialog.
+//! Sheets over the window: about, keys, methods, facts, and a path where there is no file dialog.
 
 use egui::{Context, Frame, Grid, Id, Key, Margin, Modal, RichText, ScrollArea, TextEdit, Ui};
 
@@ -7,6 +7,7 @@ use crate::text::{APP, RESEARCH_ONLY, window as words};
 use crate::ui::App;
 use crate::ui::app::Sheet;
 use crate::ui::command::Command;
+use crate::ui::facts_form::Deed;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::section_ui;
 
@@ -15,6 +16,7 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
         return;
     };
     let mut save = None;
+    let mut deed = None;
     let frame = Frame::window(&ctx.global_style()).inner_margin(Margin::same(24));
     let modal = Modal::new(Id::unique("sheet")).frame(frame);
     let modal = modal.show(ctx, |ui| {
@@ -23,6 +25,7 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
             Sheet::About => about_ui(ui),
             Sheet::Keys => keys_ui(ui),
             Sheet::Methods => methods_ui(ui),
+            Sheet::Facts(form) => deed = form.ui(ui),
             Sheet::SavePath(path) => {
                 if save_path_ui(ui, path) {
                     save = Some(path.clone());
@@ -32,6 +35,18 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
         ui.add_space(space::M);
         ui.button(words::CLOSE).clicked()
     });
+    if let (Sheet::Facts(form), Some(deed)) = (&mut sheet, deed) {
+        let done = match deed {
+            Deed::Apply => app.apply_facts(form),
+            Deed::Save => {
+                app.save_facts(form);
+                false
+            }
+        };
+        if done {
+            return;
+        }
+    }
     if let Some(path) = save {
         app.start_export(path.into());
     } else if !modal.inner && !modal.should_close() {

@@ -72,6 +72,7 @@ fn file_menu(app: &mut App, ui: &mut Ui) {
     ui.separator();
     item(app, ui, Command::OpenModel);
     item(app, ui, Command::OpenDemoModel);
+    item(app, ui, Command::ModelFacts);
     ui.separator();
     item(app, ui, Command::Export);
     item(app, ui, Command::Quit);
