@@ -50,7 +50,8 @@ fn check(arch: &str) {
     .unwrap();
     let index = &json(&shared("golden/index.json").unwrap())["architectures"][arch];
     let model = Model::build(&weights, None, &Device::Cpu).unwrap();
-    assert_eq!(model.facts.arch.value, arch.trim_start_matches("xrv_"));
+    let name = arch.trim_start_matches("xrv_").trim_start_matches("timm_");
+    assert_eq!(model.facts.arch.value, name);
     let stages: Vec<String> = serde_json::from_value(index["stage_layers"].clone()).unwrap();
     assert_eq!(model.graph.stages, stages, "{arch}: stages");
     assert_eq!(model.graph.last, index["last_layer"].as_str().unwrap());
@@ -61,17 +62,21 @@ fn check(arch: &str) {
         "rgb"
     };
     let x = input(&inputs, &format!("{kind}_224x224"));
-    let model = model.with_kernels(Arc::new(Cpu));
+    let model = model.with_kernels(Arc::new(Cpu::new()));
     let compared = square(&model, arch, &x, &golden, index, &stages);
-    assert!(compared >= 10, "{arch}: only {compared} maps compared");
+    assert!(compared >= 8, "{arch}: only {compared} maps compared");
     if golden.contains_key("nonsquare_192x256/logits") {
         nonsquare(&model, arch, &input(&inputs, "rgb_192x256"), &golden, index);
     }
-    // The portable kernels, on the smaller networks: candle's own convolutions are slow on the CPU.
-    if arch == "resnet18" || arch == "xrv_densenet121" {
-        let model = model.with_kernels(Arc::new(Portable));
-        square(&model, arch, &x, &golden, index, &stages);
+    // candle's own convolutions are slow on the CPU: the larger networks are checked at the last layer only.
+    let model = model.with_kernels(Arc::new(Portable));
+    let small = arch == "resnet18" || arch == "xrv_densenet121";
+    let mut fewer = golden;
+    if !small {
+        let last = format!("/{}/", model.graph.last);
+        fewer.retain(|key, _| key == "logits" || key.contains(&last));
     }
+    square(&model, arch, &x, &fewer, index, &stages);
 }
 
 fn square(
@@ -86,10 +91,10 @@ fn square(
     let trace = model.forward(x, &job).unwrap();
     for stage in stages {
         let reference = &index["activations"][stage];
-        let found = trace.output(model.graph.find(stage).unwrap());
+        let found = trace.output(model.graph.find(stage).unwrap()).unwrap();
         let shape: Vec<usize> = serde_json::from_value(reference["shape"].clone()).unwrap();
         assert_eq!(found.dims(), shape, "{arch} {stage}");
-        let found = values(found);
+        let found = values(&found);
         let absmax = reference["absmax"].as_f64().unwrap() as f32;
         let stride = reference["stride"].as_u64().unwrap() as usize;
         let first: Vec<f32> = serde_json::from_value(reference["first16"].clone()).unwrap();
@@ -172,14 +177,14 @@ fn compare_maps(
         let class: usize = class["class".len()..].parse().unwrap();
         let taps = by_class
             .entry(class)
-            .or_insert_with(|| model.gradients(trace, class, &job).unwrap());
+            .or_insert_with(|| model.gradients(trace, class).unwrap());
         let evidence = Evidence::read(model, trace, taps, class, layer, &job).unwrap();
         let map = explain(catalogue::find(id).unwrap(), &BTreeMap::new(), &evidence, x).unwrap();
         let reference = values(&golden[key]);
         let error = relative_error(&map.values, &reference);
         let r = pearson(&map.values, &reference);
         // XGrad-CAM divides by the sum of a channel, which before a ReLU may all but vanish.
-        let deep = layer == last || layer == "features.30";
+        let deep = layer == last || ["features.30", "features.12"].contains(&layer);
         assert!(r > 0.9999, "{arch} {key}: pearson {r}");
         if deep {
             assert!(error < 1e-4, "{arch} {key}: off by {error}");
@@ -243,4 +248,39 @@ fn xrv_densenet121() {
 #[test]
 fn vgg16() {
     check("vgg16");
+}
+
+#[test]
+fn alexnet() {
+    check("alexnet");
+}
+
+#[test]
+fn squeezenet1_1() {
+    check("squeezenet1_1");
+}
+
+#[test]
+fn mobilenet_v2() {
+    check("mobilenet_v2");
+}
+
+#[test]
+fn efficientnet_b0() {
+    check("efficientnet_b0");
+}
+
+#[test]
+fn convnext_tiny() {
+    check("convnext_tiny");
+}
+
+#[test]
+fn timm_resnet50() {
+    check("timm_resnet50");
+}
+
+#[test]
+fn timm_convnext_tiny() {
+    check("timm_convnext_tiny");
 }

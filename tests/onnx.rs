@@ -50,10 +50,11 @@ fn agrees(name: &str, exporter: &str) -> Model {
     assert_eq!(model.classes(), floats(&told["logits"]).len(), "{file}");
 
     let target = told["target"].as_u64().unwrap() as usize;
-    let taps = model.gradients(&trace, target, &Job::default()).unwrap();
+    let mut taps = model.gradients(&trace, target).unwrap();
     let layer = model.layer(told["layer"].as_str().unwrap()).unwrap();
     let found = taps
-        .at(layer)
+        .at(&trace, layer, &Job::default())
+        .unwrap()
         .unwrap()
         .flatten_all()
         .unwrap()

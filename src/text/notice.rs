@@ -45,6 +45,39 @@ pub fn unused_tensors(count: usize, first: &str) -> String {
     format!("{count} tensors of the file are not used by the network, '{first}' first")
 }
 
+/// Classifiers that serve training only.
+pub fn auxiliary_left_out() -> String {
+    "the auxiliary classifiers of training are left out, as in PyTorch's evaluation mode".to_owned()
+}
+
+/// Tensors named as Hugging Face transformers names them.
+pub fn transformers_names() -> String {
+    "the spelling of Hugging Face transformers was read: layers have torchvision's or timm's names"
+        .to_owned()
+}
+
+/// The activation between the layers of a classifier of several layers, which has no tensors.
+pub fn guessed_head(module: &str, act: &str) -> String {
+    format!("'{module}' has no tensors: {act} is a guess, from its place behind a linear layer")
+}
+
+/// Borders that TensorFlow chooses by the size of the input.
+pub fn same_padding(side: usize) -> String {
+    format!("borders are TensorFlow's ('SAME') for inputs of {side} x {side}")
+}
+
+/// What was seen of a network that is not known.
+pub fn layers_seen(outline: &str, convolutions: usize, norms: usize, linears: usize) -> String {
+    format!("{outline} ({convolutions} convolutions, {norms} BatchNorms, {linears} linear layers)")
+}
+
+/// Three lines of PyTorch that write a network as ONNX, on one line.
+pub fn onnx_export(channels: usize) -> String {
+    format!(
+        "import torch; model.eval(); torch.onnx.export(model, torch.zeros(1, {channels}, 224, 224), \"model.onnx\")"
+    )
+}
+
 /// Preprocessing that nothing in the file states.
 pub fn guessed_recipe(name: &str) -> String {
     format!("preprocessing is a guess: {name}, from the number of input channels")

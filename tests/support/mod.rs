@@ -83,6 +83,58 @@ pub fn recipe_tensors(arch: &str, salt: u64) -> Option<BTreeMap<String, Tensor>>
     )
 }
 
+/// Triangle wave of an integer, 0 to 1 with its peak in mid-period.
+fn triangle(n: i64, period: i64) -> f64 {
+    let r = n.rem_euclid(period) as f64 * 2.0 / period as f64;
+    if r <= 1.0 { r } else { 2.0 - r }
+}
+
+/// The recipe's picture A as a model's input, `[1, C, H, W]`: three channels normalised as for ImageNet, or for
+/// X-rays one channel in -1024..=1024.
+pub fn scene_a(height: usize, width: usize, xray: bool) -> ([usize; 4], Vec<f32>) {
+    let blobs = [(0.34, 0.41, 0.16), (0.68, 0.66, 0.11), (0.22, 0.78, 0.07)];
+    // Weights of the blobs, the grating's wave vector and period, its weight, an offset.
+    let channels = [
+        (
+            [0.70, 0.20, 0.55],
+            (2, 1, 37),
+            0.18,
+            0.08,
+            0.485f32,
+            0.229f32,
+        ),
+        ([0.35, 0.65, 0.10], (1, -3, 53), 0.22, 0.10, 0.456, 0.224),
+        ([0.15, 0.40, 0.60], (1, 2, 29), 0.20, 0.12, 0.406, 0.225),
+    ];
+    let (h, w) = (height as f64, width as f64);
+    let side = h.min(w);
+    let mut values = Vec::new();
+    for (weights, (a, b, period), amount, offset, mean, std) in channels {
+        for y in 0..height as i64 {
+            for x in 0..width as i64 {
+                let mut v: f64 = offset;
+                for (weight, (cy, cx, r)) in weights.into_iter().zip(blobs) {
+                    let dy = (y as f64 - cy * h) / (r * side);
+                    let dx = (x as f64 - cx * w) / (r * side);
+                    let d = dy * dy + dx * dx;
+                    v += weight * (1.0 / (1.0 + d * d));
+                }
+                v += amount * triangle(a * y + b * x, period);
+                let byte = (v.clamp(0.0, 1.0) * 255.0 + 0.5).floor() as f32 / 255.0;
+                values.push(if xray {
+                    (2.0 * byte - 1.0) * 1024.0
+                } else {
+                    (byte - mean) / std
+                });
+            }
+        }
+        if xray {
+            return ([1, 1, height, width], values);
+        }
+    }
+    ([1, 3, height, width], values)
+}
+
 /// Largest difference, relative to the largest reference value.
 pub fn relative_error(found: &[f32], reference: &[f32]) -> f32 {
     assert_eq!(found.len(), reference.len());

@@ -1,33 +1,54 @@
 //! ResNet (He et al., CVPR 2016, arXiv 1512.03385) as torchvision writes it: version 1.5, the stride
-//! of a bottleneck on its 3x3 convolution. Wide and grouped (ResNeXt) variants differ in shapes only.
+//! of a bottleneck on its 3x3 convolution. Wide (Zagoruyko and Komodakis, arXiv 1605.07146) and grouped
+//! (ResNeXt, Xie et al., arXiv 1611.05431) variants differ in shapes only.
+//!
+//! timm gives the same tensors other module names (`act1`, `global_pool`), which stand beside
+//! torchvision's, and has the variants of He et al., arXiv 1812.01187: a stem of three 3x3 convolutions and
+//! shortcuts that average before they project, and squeeze-excite gates (Hu et al., arXiv 1709.01507).
 
-use super::{Net, NodeId, Op, Weights};
+use super::head::classifier;
+use super::net::{Net, dashed};
+use super::{Built, Hint};
 use crate::error::Result;
-use crate::model::graph::Graph;
+use crate::model::graph::NodeId;
+use crate::model::op::{Act, Op, Pool};
+use crate::model::weights::Weights;
 
 /// Whether the tensors look like a ResNet.
 pub(super) fn recognise(weights: &Weights) -> bool {
     [
-        "conv1.weight",
         "bn1.running_mean",
         "layer1.0.conv1.weight",
         "layer1.0.bn1.running_mean",
     ]
     .iter()
     .all(|key| weights.has(key))
+        && (weights.has("conv1.weight") || weights.has("conv1.0.weight"))
         && !weights.has("att_conv.weight")
 }
 
-pub(super) fn build(weights: &Weights) -> Result<(Graph, String)> {
+pub(super) fn build(weights: &Weights, _: &Hint) -> Result<Built> {
     let mut net = Net::new(weights);
-    let stem = net.tensor("conv1", "weight", 4)?;
-    let (channels, kernel) = (stem.dim(1)?, stem.dim(2)?);
-    let (x, width) = net.conv("conv1", 0, channels, 2, kernel / 2)?;
-    let x = net.batch_norm("bn1", x)?;
-    let x = net.relu("relu", x);
-    let mut x = net.max_pool("maxpool", x, 3, 2, 1);
+    let mut x = 0;
+    let deep_stem = net.has("conv1.0");
+    if deep_stem {
+        x = net.conv("conv1.0", x, 2)?;
+        x = net.batch_norm("conv1.1", x)?;
+        x = net.relu("conv1.2", x);
+        x = net.conv("conv1.3", x, 1)?;
+        x = net.batch_norm("conv1.4", x)?;
+        x = net.relu("conv1.5", x);
+        x = net.conv("conv1.6", x, 1)?;
+    } else {
+        x = net.conv("conv1", x, 2)?;
+    }
+    let input_channels = net.channels_of(0);
+    let width = net.channels_of(x);
+    x = net.batch_norm("bn1", x)?;
+    x = net.relu("relu", x);
+    net.alias("act1", x);
+    x = net.max_pool("maxpool", x, Pool::square(3, 2, 1));
 
-    let mut channels = width;
     let mut depths = Vec::new();
     let mut stages = Vec::new();
     let bottleneck = weights.has("layer1.0.conv3.weight");
@@ -36,65 +57,101 @@ pub(super) fn build(weights: &Weights) -> Result<(Graph, String)> {
         let depth = net.count(0, |b| format!("layer{stage}.{b}.conv1.weight"));
         for block in 0..depth {
             let stride = if stage > 1 && block == 0 { 2 } else { 1 };
-            let path = format!("layer{stage}.{block}");
-            (x, channels) = residual_block(&mut net, &path, x, channels, stride)?;
+            x = residual_block(&mut net, &format!("layer{stage}.{block}"), x, stride)?;
         }
         depths.push(depth);
         stages.push(format!("layer{stage}"));
     }
-    net.pooled_head("avgpool", "fc", x)?;
+    x = net.push("avgpool", Op::AdaptiveAvgPool([1, 1]), &[x]);
+    net.alias("global_pool.pool", x);
+    x = net.push("flatten", Op::Flatten, &[x]);
+    net.alias("global_pool", x);
+    net.alias("global_pool.flatten", x);
+    x = classifier(&mut net, "fc", x, Act::Relu, false)?;
+    let classes = net.channels_of(x);
 
     let last = stages.last().cloned().unwrap_or_default();
-    let groups_width = weights.dims("layer1.0.conv2.weight").map(<[usize]>::to_vec);
-    let name = member(&depths, bottleneck, width, groups_width.as_deref());
-    Ok((net.builder.finish(stages, &last), name))
+    let mut name = member(&depths, bottleneck, width, net.dims("layer1.0.conv2"));
+    if !name.contains(' ') {
+        if deep_stem {
+            // timm's `t` differs from `d` in the widths of the stem.
+            name.push(if net.dims("conv1.0").first() == Some(&24) {
+                't'
+            } else {
+                'd'
+            });
+        }
+        if net.has("layer1.0.se.fc1") {
+            name.insert_str(0, "se");
+        }
+    }
+    let mut built = net.finish(stages, &last, name);
+    if input_channels == 1 && classes == 18 && bottleneck {
+        // TorchXRayVision's ResNets were trained at this size (Cohen et al., MIDL 2022, arXiv 2111.00595).
+        built.side = Some(512);
+    }
+    Ok(built)
 }
 
 /// Basic (two 3x3) or bottleneck (1x1, 3x3, 1x1), told apart by the third convolution.
-fn residual_block(
-    net: &mut Net<'_>,
-    path: &str,
-    input: NodeId,
-    channels: usize,
-    stride: usize,
-) -> Result<(NodeId, usize)> {
-    let bottleneck = net.weights.has(&format!("{path}.conv3.weight"));
+fn residual_block(net: &mut Net<'_>, path: &str, input: NodeId, stride: usize) -> Result<NodeId> {
     let at = |leaf: &str| format!("{path}.{leaf}");
+    let bottleneck = net.has(&at("conv3"));
     let relu = at("relu");
 
     let (first, middle) = if bottleneck { (1, stride) } else { (stride, 1) };
-    let (x, width) = net.conv(
-        &at("conv1"),
-        input,
-        channels,
-        first,
-        usize::from(!bottleneck),
-    )?;
-    let x = net.batch_norm(&at("bn1"), x)?;
-    let x = net.relu(&relu, x);
-    let (x, width) = net.conv(&at("conv2"), x, width, middle, 1)?;
-    let mut x = net.batch_norm(&at("bn2"), x)?;
-    let mut out = width;
+    let mut x = net.conv(&at("conv1"), input, first)?;
+    x = net.batch_norm(&at("bn1"), x)?;
+    x = net.relu(&relu, x);
+    net.alias(&at("act1"), x);
+    x = net.conv(&at("conv2"), x, middle)?;
+    x = net.batch_norm(&at("bn2"), x)?;
     if bottleneck {
         x = net.relu(&relu, x);
-        (x, out) = net.conv(&at("conv3"), x, width, 1, 0)?;
+        net.alias(&at("act2"), x);
+        x = net.conv(&at("conv3"), x, 1)?;
         x = net.batch_norm(&at("bn3"), x)?;
     }
-    let shortcut = if net.weights.has(&at("downsample.0.weight")) {
-        let (y, _) = net.conv(&at("downsample.0"), input, channels, stride, 0)?;
-        net.batch_norm(&at("downsample.1"), y)?
+    if net.has(&at("se.fc1")) {
+        let steps = ["pool", "fc1", "act", "fc2", "gate"];
+        x = net.gate(&at("se"), x, steps, [Act::Relu, Act::Sigmoid])?;
+    }
+    let shortcut = shortcut(net, &at("downsample"), input, stride)?;
+    let sum = net.push(&at("add"), Op::Add, &[x, shortcut]);
+    let out = net.relu(&relu, sum);
+    net.alias(&at(if bottleneck { "act3" } else { "act2" }), out);
+    Ok(out)
+}
+
+/// The input, or its projection: `0` convolution and `1` BatchNorm, or an average before them.
+fn shortcut(net: &mut Net<'_>, path: &str, input: NodeId, stride: usize) -> Result<NodeId> {
+    let at = |leaf: &str| format!("{path}.{leaf}");
+    if net.has(&at("0")) {
+        let y = net.conv(&at("0"), input, stride)?;
+        net.batch_norm(&at("1"), y)
+    } else if net.has(&at("1")) {
+        let op = if stride == 1 {
+            Op::Identity
+        } else {
+            Op::AvgPool {
+                pool: Pool::square(2, stride, 0).with_ceil(),
+                count_border: false,
+            }
+        };
+        let y = net.push(&at("0"), op, &[input]);
+        let y = net.conv(&at("1"), y, 1)?;
+        net.batch_norm(&at("2"), y)
     } else {
-        input
-    };
-    let sum = net.builder.push(&at("add"), Op::Add, &[x, shortcut]);
-    Ok((net.relu(&relu, sum), out))
+        Ok(input)
+    }
 }
 
 /// torchvision's name where the shapes are those of a published member, a description otherwise.
-fn member(depths: &[usize], bottleneck: bool, width: usize, conv2: Option<&[usize]>) -> String {
+fn member(depths: &[usize], bottleneck: bool, width: usize, conv2: &[usize]) -> String {
     let depth = match (depths, bottleneck) {
         ([2, 2, 2, 2], false) => "18",
         ([3, 4, 6, 3], false) => "34",
+        ([2, 2, 2, 2], true) => "26",
         ([3, 4, 6, 3], true) => "50",
         ([3, 4, 23, 3], true) => "101",
         ([3, 8, 36, 3], true) => "152",
@@ -102,12 +159,11 @@ fn member(depths: &[usize], bottleneck: bool, width: usize, conv2: Option<&[usiz
     };
     if depth.is_empty() {
         let kind = if bottleneck { "bottleneck" } else { "basic" };
-        let depths: Vec<String> = depths.iter().map(usize::to_string).collect();
-        return format!("resnet ({kind} {}, width {width})", depths.join("-"));
+        return format!("resnet ({kind} {}, width {width})", dashed(depths));
     }
     match (bottleneck, width, conv2) {
-        (true, 64, Some([128, 128, ..])) => format!("wide_resnet{depth}_2"),
-        (true, 64, Some([o, i, ..])) if o != i => {
+        (true, 64, [128, 128, ..]) => format!("wide_resnet{depth}_2"),
+        (true, 64, [o, i, ..]) if o != i => {
             let groups = o / i.max(&1);
             format!("resnext{depth}_{groups}x{i}d")
         }

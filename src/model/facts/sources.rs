@@ -55,12 +55,12 @@ impl Sources {
         Ok(self)
     }
 
-    /// The architecture that the configuration names: timm's without its recipe's tag, Hugging Face's
-    /// class in lower case without what it is for. A hint only: tensors are believed first.
+    /// The architecture that the configuration names: timm's, with `timm/` before it, or Hugging Face's
+    /// class in lower case without what it is for. A hint only: it has to fit the tensors.
     pub fn arch_hint(&self) -> Option<String> {
         let config = self.config.as_ref()?;
         if let Some(Value::String(name)) = config.get("architecture") {
-            return name.split('.').next().map(str::to_owned);
+            return Some(format!("timm/{name}"));
         }
         let class = config
             .get("architectures")?

@@ -103,10 +103,17 @@ pub fn grid_vanished(at: &str, from: [usize; 3]) -> Error {
     ))
 }
 
-/// The architecture is not known.
-pub fn unknown_arch(name: &str, seen: &str, supported: &str) -> Error {
+/// The architecture is not known. `export` are the lines of PyTorch that write it as ONNX.
+pub fn unknown_arch(name: &str, seen: &str, supported: &str, export: &str) -> Error {
     unsupported(format!(
-        "'{name}': the architecture is not known; seen: {seen}; supported: {supported}, with torchvision's tensor names"
+        "'{name}': the architecture is not known; seen: {seen}; known from their tensors: {supported}; export any other network as ONNX in Python: {export}"
+    ))
+}
+
+/// A tensor inside a network that is known, at a place that it does not have.
+pub fn tensor_without_place(name: &str, arch: &str, tensor: &str, export: &str) -> Error {
+    unsupported(format!(
+        "'{name}' looks like a {arch}, which has no place for the tensor '{tensor}'; export it as ONNX in Python: {export}"
     ))
 }
 
