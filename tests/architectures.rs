@@ -88,7 +88,7 @@ fn check(name: &str, arch: Option<&str>) {
         let shapes = model.graph.shapes([shape[1], size, size]).unwrap();
         let expected: Vec<usize> = serde_json::from_value(facts["shape"].clone()).unwrap();
         assert_eq!(shapes[node].dims(), expected, "{name} {path}");
-        let found = flat(trace.output(node));
+        let found = flat(&trace.output(node).unwrap());
         let absmax = facts["absmax"].as_f64().unwrap() as f32;
         let stride = facts["stride"].as_u64().unwrap() as usize;
         for (a, b) in found
@@ -114,9 +114,9 @@ fn check(name: &str, arch: Option<&str>) {
     let class = logits.iter().position(|v| *v == top).unwrap();
     assert_eq!(class as u64, reference["target"].as_u64().unwrap());
 
-    let taps = model.gradients(&trace, class, &job).unwrap();
+    let mut taps = model.gradients(&trace, class).unwrap();
     let last = model.graph.last.clone();
-    let evidence = Evidence::read(&model, &trace, &taps, class, &last, &job).unwrap();
+    let evidence = Evidence::read(&model, &trace, &mut taps, class, &last, &job).unwrap();
     let method = catalogue::find("grad-cam").unwrap();
     let map = explain(method, &BTreeMap::new(), &evidence, &input).unwrap();
     let error = relative_error(&map.values, &numbers(&reference["cam"]["values"]));
@@ -133,7 +133,7 @@ fn modules(name: &str, reference: &Value, model: &Model, trace: &Trace) {
             missing.push(path);
             continue;
         };
-        let found = flat(trace.output(node));
+        let found = flat(&trace.output(node).unwrap());
         assert_eq!(
             found.len() as u64,
             row[1].as_u64().unwrap(),
@@ -297,7 +297,7 @@ fn a_classifier_of_several_layers_opens_and_its_activation_is_called_a_guess() {
     let (shape, values) = scene_a(64, 64, false);
     let input = ModelInput::from_ready(&shape, values).unwrap();
     let trace = model.forward(&input, &Job::default()).unwrap();
-    let pooled = trace.output(model.graph.find("flatten").unwrap());
+    let pooled = trace.output(model.graph.find("flatten").unwrap()).unwrap();
     let weight = |name: &str| tensors[name].clone();
     let x = pooled
         .matmul(&weight("fc.1.weight").t().unwrap())

@@ -62,7 +62,7 @@ fn check(arch: &str) {
         "rgb"
     };
     let x = input(&inputs, &format!("{kind}_224x224"));
-    let model = model.with_kernels(Arc::new(Cpu));
+    let model = model.with_kernels(Arc::new(Cpu::new()));
     let compared = square(&model, arch, &x, &golden, index, &stages);
     assert!(compared >= 8, "{arch}: only {compared} maps compared");
     if golden.contains_key("nonsquare_192x256/logits") {
@@ -91,10 +91,10 @@ fn square(
     let trace = model.forward(x, &job).unwrap();
     for stage in stages {
         let reference = &index["activations"][stage];
-        let found = trace.output(model.graph.find(stage).unwrap());
+        let found = trace.output(model.graph.find(stage).unwrap()).unwrap();
         let shape: Vec<usize> = serde_json::from_value(reference["shape"].clone()).unwrap();
         assert_eq!(found.dims(), shape, "{arch} {stage}");
-        let found = values(found);
+        let found = values(&found);
         let absmax = reference["absmax"].as_f64().unwrap() as f32;
         let stride = reference["stride"].as_u64().unwrap() as usize;
         let first: Vec<f32> = serde_json::from_value(reference["first16"].clone()).unwrap();
@@ -177,7 +177,7 @@ fn compare_maps(
         let class: usize = class["class".len()..].parse().unwrap();
         let taps = by_class
             .entry(class)
-            .or_insert_with(|| model.gradients(trace, class, &job).unwrap());
+            .or_insert_with(|| model.gradients(trace, class).unwrap());
         let evidence = Evidence::read(model, trace, taps, class, layer, &job).unwrap();
         let map = explain(catalogue::find(id).unwrap(), &BTreeMap::new(), &evidence, x).unwrap();
         let reference = values(&golden[key]);

@@ -6,10 +6,10 @@ mod support;
 use std::sync::Arc;
 
 use camlens::job::Job;
-use camlens::model::backward::{Gradient, backward};
-use camlens::model::forward::forward;
+use camlens::model::backward::{Gradient, Taps};
+use camlens::model::forward::Engine;
 use camlens::model::graph::{Builder, Graph, NodeId};
-use camlens::model::kernels::{Kernels, cpu::Cpu, portable::Portable};
+use camlens::model::kernels::{Kernels, cpu::Cpu, cpu::Isa, portable::Portable};
 use camlens::model::op::{Act, BatchNorm, Border, Conv2d, LayerNorm, Op, Pool};
 use candle_core::{Device, Tensor};
 use support::recipe_tensor;
@@ -30,20 +30,30 @@ fn dot(a: &Tensor, b: &Tensor) -> f64 {
     pairs.map(|(a, b)| a * b).sum()
 }
 
+/// The CPU's kernels in every instruction set of this processor, and candle's operations.
+fn all_kernels() -> Vec<Arc<dyn Kernels>> {
+    let mut all: Vec<Arc<dyn Kernels>> = vec![Arc::new(Portable)];
+    for isa in Isa::available() {
+        all.push(Arc::new(Cpu::with_isa(isa)));
+    }
+    all
+}
+
 /// Compares the walk's gradient at the input with central differences along random directions, and the
 /// inferred shape of the output with the one that comes out.
 fn check(name: &str, shape: [usize; 3], scale: f64, describe: impl FnOnce(&mut Builder) -> NodeId) {
     let mut builder = Builder::new();
     let end = describe(&mut builder);
-    let graph: Graph = builder.finish(Vec::new(), "input");
+    let graph: Arc<Graph> = Arc::new(builder.finish(Vec::new(), "input"));
     assert_eq!(end, graph.output());
     let job = Job::default();
     let dims = [2, shape[0], shape[1], shape[2]];
     let x = (noise(name, &dims) * scale).unwrap();
-    for kernels in [Arc::new(Cpu) as Arc<dyn Kernels>, Arc::new(Portable)] {
-        let run = |x: &Tensor| forward(&graph, kernels.as_ref(), x, &job).unwrap();
+    for kernels in all_kernels() {
+        let engine = Engine::new(Arc::clone(&graph), Arc::clone(&kernels));
+        let run = |x: &Tensor| engine.trace(x, &job).unwrap();
         let trace = run(&x);
-        let out = trace.output(end);
+        let out = trace.output(end).unwrap();
         let inferred = graph.shapes(shape).unwrap()[end];
         assert_eq!(
             inferred.dims().iter().product::<usize>() * 2,
@@ -51,16 +61,8 @@ fn check(name: &str, shape: [usize; 3], scale: f64, describe: impl FnOnce(&mut B
             "{name}: shape"
         );
         let seed = noise("seed", out.dims());
-        let taps = backward(
-            &graph,
-            kernels.as_ref(),
-            &trace,
-            seed.clone(),
-            &Gradient,
-            &job,
-        )
-        .unwrap();
-        let gradient = taps.at(0).unwrap();
+        let mut taps = Taps::start(&trace, seed.clone(), Arc::new(Gradient));
+        let gradient = &taps.at(&trace, 0, &job).unwrap().unwrap();
         assert_eq!(gradient.dims(), x.dims(), "{name}: gradient's shape");
         let length = dot(gradient, gradient).sqrt().max(1e-3);
         for direction in 0..4 {
@@ -68,7 +70,7 @@ fn check(name: &str, shape: [usize; 3], scale: f64, describe: impl FnOnce(&mut B
             let step = 2e-3;
             let at = |sign: f64| {
                 let moved = (&x + (&d * (sign * step)).unwrap()).unwrap();
-                dot(run(&moved).output(end), &seed)
+                dot(&run(&moved).output(end).unwrap(), &seed)
             };
             let difference = (at(1.0) - at(-1.0)) / (2.0 * step);
             let along = dot(gradient, &d);
@@ -136,16 +138,19 @@ fn the_derivative_at_a_kink_is_pytorchs() {
     for (act, expected) in cases {
         let mut builder = Builder::new();
         builder.push("act", Op::Act(act), &[0]);
-        let graph = builder.finish(Vec::new(), "input");
+        let graph = Arc::new(builder.finish(Vec::new(), "input"));
         let x = Tensor::new(&at, &Device::Cpu)
             .unwrap()
             .reshape((1, 1, 1, 6))
             .unwrap();
         let job = Job::default();
-        let trace = forward(&graph, &Cpu, &x, &job).unwrap();
+        let trace = Engine::new(graph, Arc::new(Cpu::new()))
+            .trace(&x, &job)
+            .unwrap();
         let seed = x.ones_like().unwrap();
-        let taps = backward(&graph, &Cpu, &trace, seed, &Gradient, &job).unwrap();
-        for (found, expected) in values(taps.at(0).unwrap()).into_iter().zip(expected) {
+        let mut taps = Taps::start(&trace, seed, Arc::new(Gradient));
+        let gradient = taps.at(&trace, 0, &job).unwrap().unwrap();
+        for (found, expected) in values(&gradient).into_iter().zip(expected) {
             assert!(
                 (found - f64::from(expected)).abs() < 1e-6,
                 "{act:?}: {found} for {expected}"
@@ -302,13 +307,18 @@ fn sums_products_and_channels() {
 fn a_shuffle_moves_channels_as_shufflenet_does() {
     let mut builder = Builder::new();
     builder.push("shuffle", Op::ChannelShuffle { groups: 2 }, &[0]);
-    let graph = builder.finish(Vec::new(), "input");
+    let graph = Arc::new(builder.finish(Vec::new(), "input"));
     let x = Tensor::arange(0f32, 6.0, &Device::Cpu)
         .unwrap()
         .reshape((1, 6, 1, 1))
         .unwrap();
-    let trace = forward(&graph, &Cpu, &x, &Job::default()).unwrap();
-    assert_eq!(values(trace.output(1)), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+    let trace = Engine::new(Arc::clone(&graph), Arc::new(Cpu::new()))
+        .trace(&x, &Job::default())
+        .unwrap();
+    assert_eq!(
+        values(&trace.output(1).unwrap()),
+        [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]
+    );
 }
 
 #[test]
@@ -354,10 +364,12 @@ fn attention_is_that_of_its_definition() {
     };
     let x = builder.push("tokens", tokens, &[0]);
     builder.push("attention", Op::Attention { heads: 1 }, &[x]);
-    let graph = builder.finish(Vec::new(), "input");
+    let graph = Arc::new(builder.finish(Vec::new(), "input"));
     let numbers: Vec<f32> = (0..12).map(|i| ((i * 7 % 5) as f32 - 2.0) / 2.0).collect();
     let x = Tensor::from_vec(numbers.clone(), (1, 6, 1, 2), &Device::Cpu).unwrap();
-    let trace = forward(&graph, &Cpu, &x, &Job::default()).unwrap();
+    let trace = Engine::new(Arc::clone(&graph), Arc::new(Cpu::new()))
+        .trace(&x, &Job::default())
+        .unwrap();
     let at = |channel: usize, token: usize| f64::from(numbers[channel * 2 + token]);
     let mut expected = vec![0.0; 4];
     for i in 0..2 {
@@ -367,7 +379,10 @@ fn attention_is_that_of_its_definition() {
             expected[c * 2 + i] = (0..2).map(|j| score(j) / sum * at(4 + c, j)).sum();
         }
     }
-    for (a, b) in values(trace.output(graph.output())).iter().zip(expected) {
+    for (a, b) in values(&trace.output(graph.output()).unwrap())
+        .iter()
+        .zip(expected)
+    {
         assert!((a - b).abs() < 1e-6, "{a} for {b}");
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use camlens::explain::{Evidence, RawMap, catalogue, explain};
 use camlens::job::Job;
 use camlens::model::Model;
-use camlens::model::kernels::{Kernels, cpu::Cpu, portable::Portable};
+use camlens::model::kernels::{Kernels, cpu::Cpu, cpu::Isa, portable::Portable};
 use camlens::model::op::{Conv2d, Pool, even};
 use camlens::model::weights::Weights;
 use camlens::preprocess::ModelInput;
@@ -35,8 +35,14 @@ fn dot(a: &Tensor, b: &Tensor) -> f64 {
     pairs.map(|(a, b)| f64::from(a) * f64::from(b)).sum()
 }
 
-fn all_kernels() -> [Arc<dyn Kernels>; 2] {
-    [Arc::new(Cpu), Arc::new(Portable)]
+/// The CPU's kernels in every instruction set of this processor, and candle's operations.
+fn all_kernels() -> Vec<Arc<dyn Kernels>> {
+    let mut all: Vec<Arc<dyn Kernels>> = Vec::new();
+    for isa in Isa::available() {
+        all.push(Arc::new(Cpu::with_isa(isa)));
+    }
+    all.push(Arc::new(Portable));
+    all
 }
 
 /// A convolution by its definition.
@@ -159,7 +165,7 @@ fn pools_agree_between_kernels_and_conserve_gradients() {
     ] {
         // All negative: a border of zeros would win every maximum at the edge.
         let x = (noise("pool", &[1, 3, 9, 12]) - 100.0).unwrap();
-        let [a, b] = all_kernels();
+        let (a, b) = (Cpu::new(), Portable);
         let y = a.max_pool2d(&x, &pool).unwrap();
         assert_eq!(values(&y), values(&b.max_pool2d(&x, &pool).unwrap()));
         assert!(values(&y).iter().all(|v| *v < 0.0));
@@ -300,12 +306,12 @@ fn gradients_at_the_input_are_finite_differences() {
             let x = noise("image", &[1, channels, 40, 56]);
             let job = Job::default();
             let trace = net.forward(&ready(&x), &job).unwrap();
-            let taps = net.gradients(&trace, 2, &job).unwrap();
+            let mut taps = net.gradients(&trace, 2).unwrap();
             // Along the gradient itself the slope is steepest, and one rectifier on its kink matters least.
-            let gradient = taps.at(0).unwrap();
-            let largest = values(gradient).iter().fold(0f32, |m, v| m.max(v.abs()));
-            let v = (gradient / f64::from(largest)).unwrap();
-            let exact = dot(gradient, &v);
+            let gradient = taps.at(&trace, 0, &job).unwrap().unwrap();
+            let largest = values(&gradient).iter().fold(0f32, |m, v| m.max(v.abs()));
+            let v = (&gradient / f64::from(largest)).unwrap();
+            let exact = dot(&gradient, &v);
             // Small enough to cross few kinks of the rectifiers, large enough for f32 logits.
             let h = 1e-4;
             let step = (&v * h).unwrap();
@@ -331,7 +337,7 @@ fn gradients_inside_are_finite_differences() {
         let x = noise("image", &[1, 2, 40, 40]);
         let job = Job::default();
         let trace = net.forward(&ready(&x), &job).unwrap();
-        let taps = net.gradients(&trace, 1, &job).unwrap();
+        let mut taps = net.gradients(&trace, 1).unwrap();
         let offsets: Vec<&String> = tensors
             .keys()
             .filter(|k| {
@@ -342,9 +348,9 @@ fn gradients_inside_are_finite_differences() {
         for key in offsets {
             let path = key.trim_end_matches(".bias");
             let node = net.graph.find(path).unwrap();
-            let gradient = taps.at(node).unwrap();
+            let gradient = taps.at(&trace, node, &job).unwrap().unwrap();
             let (_, _, rows, columns) = gradient.dims4().unwrap();
-            let exact: f32 = values(gradient)[..rows * columns].iter().sum();
+            let exact: f32 = values(&gradient)[..rows * columns].iter().sum();
             let moved = |by: f32| {
                 let mut tensors = tensors.clone();
                 let mut offset = values(&tensors[key]);
@@ -368,8 +374,8 @@ fn map(net: &Model, x: &Tensor, method: &str, layer: &str) -> camlens::Result<Ra
     let job = Job::default();
     let input = ready(x);
     let trace = net.forward(&input, &job)?;
-    let taps = net.gradients(&trace, 1, &job)?;
-    let evidence = Evidence::read(net, &trace, &taps, 1, layer, &job)?;
+    let mut taps = net.gradients(&trace, 1)?;
+    let evidence = Evidence::read(net, &trace, &mut taps, 1, layer, &job)?;
     explain(
         catalogue::find(method)?,
         &BTreeMap::new(),
@@ -481,8 +487,8 @@ fn grad_cam_pp_modes_differ_and_are_finite() {
     let (x, job) = (noise("image", &[1, 1, 64, 64]), Job::default());
     let input = ready(&x);
     let trace = net.forward(&input, &job).unwrap();
-    let taps = net.gradients(&trace, 1, &job).unwrap();
-    let evidence = Evidence::read(&net, &trace, &taps, 1, "layer1", &job).unwrap();
+    let mut taps = net.gradients(&trace, 1).unwrap();
+    let evidence = Evidence::read(&net, &trace, &mut taps, 1, "layer1", &job).unwrap();
     let method = catalogue::find("grad-cam++").unwrap();
     let of = |mode: &str| {
         let values = BTreeMap::from([("mode".to_owned(), mode.to_owned())]);

@@ -7,6 +7,7 @@ use crate::job::Job;
 use crate::model::backward::Taps;
 use crate::model::forward::Trace;
 use crate::model::graph::NodeId;
+use crate::model::kernels::values;
 use crate::model::op::{Act, Op};
 use crate::model::{Model, Shape};
 use crate::text::fault;
@@ -40,14 +41,14 @@ impl<'a> Evidence<'a> {
     pub fn read(
         model: &'a Model,
         trace: &Trace,
-        taps: &Taps,
+        taps: &mut Taps,
         target: usize,
         layer: &'a str,
         job: &Job,
     ) -> Result<Self> {
         job.check()?;
         let node = model.layer(layer)?;
-        let output = trace.output(node);
+        let output = trace.output(node)?;
         let (_, channels, rows, columns) = output.dims4()?;
         let ([height, width], skip) = match model.shape(node)? {
             // Tokens lie in one row; the class token stands for no place.
@@ -63,8 +64,8 @@ impl<'a> Evidence<'a> {
             channels,
             height,
             width,
-            activations: places(output)?,
-            gradients: taps.at(node).map(places).transpose()?,
+            activations: places(&output)?,
+            gradients: taps.at(trace, node, job)?.map(|g| places(&g)).transpose()?,
         })
     }
 
@@ -136,11 +137,11 @@ impl<'a> Evidence<'a> {
 
 /// The channels of the first image, without the first `skip` of its places where it is a row of tokens.
 fn first_image(tensor: &Tensor, skip: usize, places: usize) -> Result<Vec<f32>> {
-    let image = tensor.get(0)?;
+    let image = tensor.narrow(0, 0, 1)?;
     let image = if skip > 0 {
-        image.narrow(2, skip, places)?
+        image.narrow(3, skip, places)?
     } else {
         image
     };
-    Ok(image.flatten_all()?.to_vec1()?)
+    values(&image)
 }

@@ -1,38 +1,36 @@
 //! One reverse walk through the graph.
 //!
-//! [`backward`] visits the nodes once from the output to the input. At each node a [`Rule`] says what
-//! the node hands to its inputs, and where several nodes read the same output their shares are
-//! added. The walk keeps what arrived at *every* node, so that all layers and all methods are served by
-//! one walk. The ordinary gradient is the first rule; others (guided, relevance) are values of the
-//! same kind.
+//! A [`Taps`] visits the steps of a forward pass from the output towards the input. At each a [`Rule`] says what
+//! is handed to its inputs, and where several nodes read the same output their shares are added. What arrived at
+//! every node is kept, so that all layers and all methods are served by one walk; it goes only as far
+//! down as somebody asks. The ordinary gradient is the first rule; others (guided, relevance) are values of
+//! the same kind.
+
+use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::forward::Trace;
-use super::forward::pointwise;
-use super::graph::{Graph, Node, NodeId};
-use super::kernels::{Kernels, plain};
-use super::op::Op;
+use super::forward::{Engine, Trace};
+use super::graph::{Node, NodeId};
+use super::kernels::{Kernels, Purpose};
+use super::op::{Act, Op};
+use super::program::{ChainNodes, Kind, Program, Step};
 use crate::error::Result;
 use crate::job::Job;
 use crate::text::{fault, window};
 
-/// What the walk left at every node: for the gradient rule, d seed / d output of the node.
-pub struct Taps {
-    values: Vec<Option<Tensor>>,
-}
-
-impl Taps {
-    /// What arrived at a node, in the shape of its output; `None` where nothing did.
-    pub fn at(&self, node: NodeId) -> Option<&Tensor> {
-        self.values.get(node).and_then(Option::as_ref)
-    }
-}
-
 /// What one operation hands back to its inputs.
 pub trait Rule: Send + Sync {
+    /// Whether this is the ordinary gradient, which goes through fused steps as a whole.
+    fn is_gradient(&self) -> bool {
+        false
+    }
+
     /// `given` is what arrived at the node's output; the result has one tensor for each input, in
     /// the input's shape.
+    ///
+    /// # Errors
+    /// Fails when the rule is not defined for the operation or the device fails.
     fn hand_back(
         &self,
         node: &Node,
@@ -48,6 +46,10 @@ pub trait Rule: Send + Sync {
 pub struct Gradient;
 
 impl Rule for Gradient {
+    fn is_gradient(&self) -> bool {
+        true
+    }
+
     fn hand_back(
         &self,
         node: &Node,
@@ -56,69 +58,210 @@ impl Rule for Gradient {
         given: &Tensor,
         kernels: &dyn Kernels,
     ) -> Result<Vec<Tensor>> {
-        let dims4 = |x: &Tensor| -> Result<[usize; 4]> {
-            let (n, c, h, w) = x.dims4()?;
-            Ok([n, c, h, w])
-        };
-        Ok(match (&node.op, inputs) {
-            (Op::Conv2d(conv), [x]) => vec![kernels.conv2d_input_grad(given, conv, dims4(x)?)?],
-            (Op::MaxPool(pool), [x]) => vec![kernels.max_pool2d_grad(x, given, pool)?],
-            (Op::AvgPool { pool, count_border }, [x]) => {
-                vec![kernels.avg_pool2d_grad(given, pool, *count_border, dims4(x)?)?]
-            }
-            (Op::Linear { weight, .. }, [x]) if x.rank() == 2 => vec![given.matmul(weight)?],
-            (Op::Linear { weight, .. }, [x]) => {
-                vec![kernels.conv2d_input_grad(given, &pointwise(weight, None)?, dims4(x)?)?]
-            }
-            _ => plain::grad(&node.op, inputs, output, given)?,
-        })
+        match node.op {
+            Op::Input => Ok(Vec::new()),
+            _ => kernels.grad(&node.op, inputs, output, given),
+        }
     }
 }
 
-/// Walks the graph once in reverse from `seed`, which stands at the output node, and keeps what
-/// arrives at every node.
-///
-/// # Errors
-/// Fails when the job is cancelled or the device fails.
-pub fn backward(
-    graph: &Graph,
-    kernels: &dyn Kernels,
-    trace: &Trace,
-    seed: Tensor,
-    rule: &dyn Rule,
-    job: &Job,
-) -> Result<Taps> {
-    let mut values: Vec<Option<Tensor>> = vec![None; graph.nodes.len()];
-    if let Some(last) = values.last_mut() {
-        *last = Some(seed);
-    }
-    for (id, node) in graph.nodes.iter().enumerate().rev() {
-        job.check()?;
-        job.progress(
-            window::BACKWARD,
-            graph.nodes.len() - 1 - id,
-            graph.nodes.len(),
-        );
-        let Some(given) = values[id].clone() else {
-            continue;
+/// A walk and what it left at every node: for the gradient rule, d seed / d output of the node.
+pub struct Taps {
+    rule: Arc<dyn Rule>,
+    program: Arc<Program>,
+    values: Vec<Option<Tensor>>,
+    /// Steps that have not been visited, counted from the input.
+    left: usize,
+}
+
+impl Taps {
+    /// A walk that starts from `seed`, which stands at the output node.
+    pub fn start(trace: &Trace, seed: Tensor, rule: Arc<dyn Rule>) -> Self {
+        let engine = trace.engine();
+        let program = if rule.is_gradient() {
+            engine.program(Purpose::Trace)
+        } else {
+            engine.singles()
         };
-        let inputs: Vec<&Tensor> = node.inputs.iter().map(|&i| trace.output(i)).collect();
-        let shares = rule.hand_back(node, &inputs, trace.output(id), &given, kernels)?;
-        for (&input, share) in node.inputs.iter().zip(shares) {
-            values[input] = Some(match values[input].take() {
-                Some(sum) => (sum + share)?,
-                None => share,
-            });
+        let mut values: Vec<Option<Tensor>> = vec![None; engine.graph.nodes.len()];
+        if let Some(last) = values.last_mut() {
+            *last = Some(seed);
+        }
+        Self {
+            rule,
+            left: program.steps.len(),
+            program: Arc::clone(program),
+            values,
         }
     }
-    Ok(Taps { values })
+
+    /// What arrived at a node, in the shape of its output; `None` where nothing did. The walk goes on down to the
+    /// node where it has not been there yet.
+    ///
+    /// # Errors
+    /// Fails when the job is cancelled or the device fails; the walk can go on afterwards.
+    pub fn at(&mut self, trace: &Trace, node: NodeId, job: &Job) -> Result<Option<Tensor>> {
+        self.walk_to(trace, node, job)?;
+        self.value(trace, node)
+    }
+
+    /// Visits every step whose output lies behind `node`: what arrives there is complete then.
+    fn walk_to(&mut self, trace: &Trace, node: NodeId, job: &Job) -> Result<()> {
+        let program = Arc::clone(&self.program);
+        let total = program.steps.len();
+        while let Some(step) = self
+            .left
+            .checked_sub(1)
+            .and_then(|at| program.steps.get(at))
+        {
+            if step.node <= node {
+                break;
+            }
+            job.check()?;
+            job.progress(window::BACKWARD, total - self.left, total);
+            self.visit(trace, step)?;
+            self.left -= 1;
+        }
+        Ok(())
+    }
+
+    /// A node's value; inside a fused step it follows from what arrived at the step's end.
+    fn value(&self, trace: &Trace, node: NodeId) -> Result<Option<Tensor>> {
+        if let Some(value) = &self.values[node] {
+            return Ok(Some(value.clone()));
+        }
+        let engine = trace.engine();
+        // The chain that the node is inside of, and the next node of that chain.
+        let next = self.program.steps.iter().find_map(|step| match step.kind {
+            Kind::Chain(chain) if step.node > node => chain.after(node),
+            _ => None,
+        });
+        let Some(next) = next else {
+            return Ok(None);
+        };
+        let Some(given) = self.value(trace, next)? else {
+            return Ok(None);
+        };
+        let reader = &engine.graph.nodes[next];
+        let shares = self.hand_back(trace, reader, next, &given)?;
+        Ok(reader
+            .inputs
+            .iter()
+            .zip(shares)
+            .find_map(|(&input, share)| (input == node).then_some(share)))
+    }
+
+    fn hand_back(
+        &self,
+        trace: &Trace,
+        node: &Node,
+        id: NodeId,
+        given: &Tensor,
+    ) -> Result<Vec<Tensor>> {
+        let inputs = node
+            .inputs
+            .iter()
+            .map(|&input| trace.output(input))
+            .collect::<Result<Vec<_>>>()?;
+        let inputs: Vec<&Tensor> = inputs.iter().collect();
+        let kernels = trace.engine().kernels.as_ref();
+        self.rule
+            .hand_back(node, &inputs, &trace.output(id)?, given, kernels)
+    }
+
+    fn visit(&mut self, trace: &Trace, step: &Step) -> Result<()> {
+        let Some(given) = self.values[step.node].clone() else {
+            return Ok(());
+        };
+        let engine = trace.engine();
+        match step.kind {
+            Kind::Single => {
+                let node = &engine.graph.nodes[step.node];
+                let shares = self.hand_back(trace, node, step.node, &given)?;
+                for (&input, share) in node.inputs.iter().zip(shares) {
+                    self.add(engine, input, share)?;
+                }
+            }
+            Kind::Chain(chain) => self.visit_chain(trace, step.node, &chain, given)?,
+        }
+        Ok(())
+    }
+
+    fn visit_chain(
+        &mut self,
+        trace: &Trace,
+        end: NodeId,
+        nodes: &ChainNodes,
+        given: Tensor,
+    ) -> Result<()> {
+        let engine = trace.engine();
+        let mut g = given;
+        if let Some(act) = nodes.act
+            && let Op::Act(act) = engine.graph.nodes[act].op
+        {
+            // Activations in a trace's chains are clamps, whose gradient follows from their output.
+            let y = trace.output(end)?;
+            g = first(engine.kernels.grad(&Op::Act(act), &[&y], &y, &g)?)?;
+        }
+        if let Some((_, other)) = nodes.add {
+            self.add(engine, other, g.clone())?;
+        }
+        let input = engine.graph.nodes[nodes.conv].inputs[0];
+        let x = trace.output(input)?;
+        let (n, c, h, w) = x.dims4()?;
+        let sum = self.values[input].take();
+        let share = engine.with_chain(nodes, |chain| {
+            engine
+                .kernels
+                .chain_input_grad(chain, &g, [n, c, h, w], sum.as_ref())
+        });
+        match share {
+            Ok(share) => self.values[input] = Some(share),
+            Err(error) => {
+                // Nothing is lost: the walk can be tried again.
+                self.values[input] = sum;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, engine: &Engine, node: NodeId, share: Tensor) -> Result<()> {
+        self.values[node] = Some(match self.values[node].take() {
+            Some(sum) => engine.kernels.apply(&Op::Add, &[&sum, &share])?,
+            None => share,
+        });
+        Ok(())
+    }
+}
+
+impl ChainNodes {
+    /// The node of this chain that reads `node`, another node of it.
+    fn after(&self, node: NodeId) -> Option<NodeId> {
+        let order = [
+            Some(self.conv),
+            self.norm,
+            self.add.map(|(sum, _)| sum),
+            self.act,
+        ];
+        let mut nodes = order.into_iter().flatten();
+        nodes.find(|&n| n == node)?;
+        nodes.next()
+    }
+}
+
+fn first(shares: Vec<Tensor>) -> Result<Tensor> {
+    shares
+        .into_iter()
+        .next()
+        .ok_or_else(|| fault::shape(Act::Relu.label(), "no gradient", "one"))
 }
 
 /// A seed that reads one logit: 1 at `class`, 0 elsewhere, in the shape of the output.
 ///
 /// # Errors
 /// Fails when the class does not exist.
-pub fn one_hot(logits: &Tensor, class: usize) -> Result<Tensor> {
+pub(super) fn one_hot(logits: &Tensor, class: usize) -> Result<Tensor> {
     let (n, classes) = logits.dims2()?;
     if class >= classes {
         return Err(fault::no_such_class(&class.to_string(), classes));

@@ -1,24 +1,143 @@
-//! One forward pass whose every intermediate result is kept.
+//! A forward pass: one that keeps what a reverse walk needs, or one that only gives logits.
 
-use candle_core::{DType, Tensor};
+use std::sync::Arc;
+
+use candle_core::Tensor;
 
 use super::graph::{Graph, NodeId};
-use super::kernels::{Kernels, plain};
+use super::kernels::{Chain, Kernels, Purpose, cpu};
 use super::op::{Conv2d, Op};
+use super::program::{ChainNodes, Kind, Program};
 use crate::error::Result;
 use crate::job::Job;
-use crate::text::window;
+use crate::text::{fault, window};
 
-/// The output of every node for one input.
+/// A network's structure with the arithmetic that runs it.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) graph: Arc<Graph>,
+    pub(super) kernels: Arc<dyn Kernels>,
+    trace: Arc<Program>,
+    scores: Arc<Program>,
+    singles: Arc<Program>,
+}
+
+impl Engine {
+    /// Divides a graph into the steps that these kernels like.
+    pub fn new(graph: Arc<Graph>, kernels: Arc<dyn Kernels>) -> Self {
+        let singles = Arc::new(Program::unfused(&graph));
+        let program = |purpose| {
+            if kernels.fuses() {
+                Arc::new(Program::fused(&graph, purpose))
+            } else {
+                Arc::clone(&singles)
+            }
+        };
+        Self {
+            trace: program(Purpose::Trace),
+            scores: program(Purpose::Scores),
+            singles,
+            graph,
+            kernels,
+        }
+    }
+
+    /// Runs the network on `input`, `[N, C, H, W]`, and keeps every step's output.
+    ///
+    /// # Errors
+    /// Fails when the job is cancelled or the device fails. Shapes are checked beforehand by
+    /// [`Graph::shapes`].
+    pub fn trace(&self, input: &Tensor, job: &Job) -> Result<Trace> {
+        let mut values = vec![None; self.graph.nodes.len()];
+        run(self, Purpose::Trace, &mut values, input, job)?;
+        Ok(Trace {
+            engine: self.clone(),
+            values,
+        })
+    }
+
+    /// Runs the network on `input` for its logits only, `[N, classes]`; what nobody reads any more is given back at
+    /// once.
+    ///
+    /// # Errors
+    /// As [`Engine::trace`].
+    pub fn scores(&self, input: &Tensor, job: &Job) -> Result<Tensor> {
+        let mut values = vec![None; self.graph.nodes.len()];
+        run(self, Purpose::Scores, &mut values, input, job)?;
+        values
+            .pop()
+            .flatten()
+            .ok_or_else(|| fault::shape("the network", "no nodes", "some"))
+    }
+
+    /// The steps of a forward pass.
+    pub(super) fn program(&self, purpose: Purpose) -> &Arc<Program> {
+        match purpose {
+            Purpose::Trace => &self.trace,
+            Purpose::Scores => &self.scores,
+        }
+    }
+
+    /// Every node by itself.
+    pub(super) fn singles(&self) -> &Arc<Program> {
+        &self.singles
+    }
+
+    /// The convolution at a node.
+    pub(super) fn conv(&self, node: NodeId) -> Result<std::borrow::Cow<'_, Conv2d>> {
+        match &self.graph.nodes[node].op {
+            Op::Conv2d(conv) => Ok(std::borrow::Cow::Borrowed(conv)),
+            op => Ok(std::borrow::Cow::Owned(op.pointwise()?)),
+        }
+    }
+
+    /// Calls `f` with a chain's operations.
+    pub(super) fn with_chain<T>(
+        &self,
+        nodes: &ChainNodes,
+        f: impl FnOnce(&Chain<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let conv = self.conv(nodes.conv)?;
+        let norm = match nodes.norm.map(|node| &self.graph.nodes[node].op) {
+            Some(Op::BatchNorm(norm)) => Some(norm),
+            _ => None,
+        };
+        let act = match nodes.act.map(|node| &self.graph.nodes[node].op) {
+            Some(Op::Act(act)) => Some(*act),
+            _ => None,
+        };
+        f(&Chain {
+            conv: &conv,
+            norm,
+            act,
+        })
+    }
+}
+
+/// What a forward pass left for one input (or a batch of them).
 pub struct Trace {
-    /// One tensor a node, in the graph's order, `[N, C, H, W]` or `[N, features]`.
-    pub outputs: Vec<Tensor>,
+    engine: Engine,
+    /// One tensor a node, `[N, C, H, W]` or `[N, features]`; `None` inside fused steps.
+    values: Vec<Option<Tensor>>,
 }
 
 impl Trace {
-    /// Output of a node.
-    pub fn output(&self, node: NodeId) -> &Tensor {
-        &self.outputs[node]
+    /// Output of a node. Inside a fused step it is computed again from the step's input.
+    ///
+    /// # Errors
+    /// Fails when the device does.
+    pub fn output(&self, node: NodeId) -> Result<Tensor> {
+        if let Some(value) = &self.values[node] {
+            return Ok(value.clone());
+        }
+        let node = &self.engine.graph.nodes[node];
+        let inputs = node
+            .inputs
+            .iter()
+            .map(|&input| self.output(input))
+            .collect::<Result<Vec<_>>>()?;
+        let inputs: Vec<&Tensor> = inputs.iter().collect();
+        self.engine.kernels.apply(&node.op, &inputs)
     }
 
     /// The logits of the first image.
@@ -26,93 +145,127 @@ impl Trace {
     /// # Errors
     /// Fails when the device does.
     pub fn logits(&self) -> Result<Vec<f32>> {
-        match self.outputs.last() {
-            Some(last) => Ok(last.get(0)?.flatten_all()?.to_vec1()?),
-            None => Ok(Vec::new()),
-        }
+        let last = self.output(self.engine.graph.output())?;
+        Ok(last.get(0)?.flatten_all()?.to_vec1()?)
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
     }
 }
 
-/// Runs the network on `input`, `[N, C, H, W]`, and keeps everything.
-///
-/// # Errors
-/// Fails when the job is cancelled or the device fails. Shapes are checked beforehand by
-/// [`Graph::shapes`].
-pub fn forward(graph: &Graph, kernels: &dyn Kernels, input: &Tensor, job: &Job) -> Result<Trace> {
-    let dtype = kernels.forward_dtype();
-    let input = input.to_dtype(dtype)?;
-    let mut outputs: Vec<Tensor> = Vec::with_capacity(graph.nodes.len());
-    // Results in the kernels' own precision live until their last reader has run.
-    let mut wide: Vec<Option<Tensor>> = Vec::with_capacity(graph.nodes.len());
-    let last_reader = last_readers(graph);
-    for (id, node) in graph.nodes.iter().enumerate() {
+/// Runs all steps and leaves their outputs in `values`.
+fn run(
+    engine: &Engine,
+    purpose: Purpose,
+    values: &mut [Option<Tensor>],
+    input: &Tensor,
+    job: &Job,
+) -> Result<()> {
+    let program = engine.program(purpose);
+    let graph = &engine.graph;
+    let mut blocks = Blocks::default();
+    for (at, step) in program.steps.iter().enumerate() {
         job.check()?;
-        job.progress(window::FORWARD, id, graph.nodes.len());
-        let inputs: Vec<&Tensor> = node
-            .inputs
-            .iter()
-            .map(|&i| wide[i].as_ref().unwrap_or(&outputs[i]))
-            .collect();
-        let output = apply(&node.op, &inputs, &input, kernels)?;
-        outputs.push(output.to_dtype(DType::F32)?);
-        wide.push(Some(output));
-        for &i in &node.inputs {
-            if last_reader[i] == id {
-                wide[i] = None;
+        job.progress(window::FORWARD, at, program.steps.len());
+        let read = |node: NodeId| -> Result<&Tensor> {
+            values[node]
+                .as_ref()
+                .ok_or_else(|| fault::shape(&graph.nodes[node].name, "no value", "one"))
+        };
+        let value = match step.kind {
+            Kind::Single => {
+                let node = &graph.nodes[step.node];
+                let inputs = node
+                    .inputs
+                    .iter()
+                    .map(|&i| read(i))
+                    .collect::<Result<Vec<_>>>()?;
+                match (&node.op, program.growing[step.node]) {
+                    (Op::Input, _) => input.clone(),
+                    (Op::Concat, Some(growing)) => {
+                        let before = (!growing.begins).then(|| node.inputs[0]);
+                        blocks.grow(program, graph, step.node, before, &inputs)?
+                    }
+                    (op, _) => engine.kernels.apply(op, &inputs)?,
+                }
+            }
+            Kind::Chain(nodes) => {
+                let x = read(graph.nodes[nodes.conv].inputs[0])?;
+                let added = nodes.add.map(|(_, other)| read(other)).transpose()?;
+                engine.with_chain(&nodes, |chain| {
+                    engine.kernels.chain(chain, x, added, purpose)
+                })?
+            }
+        };
+        values[step.node] = Some(value);
+        if purpose == Purpose::Scores {
+            for node in step.reads(graph) {
+                if program.last_reader[node] == at && node != graph.output() {
+                    values[node] = None;
+                }
             }
         }
     }
-    Ok(Trace { outputs })
+    Ok(())
 }
 
-/// For every node the last one that reads it.
-fn last_readers(graph: &Graph) -> Vec<NodeId> {
-    let mut last: Vec<NodeId> = (0..graph.nodes.len()).collect();
-    for (id, node) in graph.nodes.iter().enumerate() {
-        for &input in &node.inputs {
-            last[input] = id;
+/// Blocks of memory that concatenations fill one after the other, so that nothing is copied twice.
+#[derive(Default)]
+struct Blocks {
+    /// The node that was written last, the block, and the channels that are filled.
+    open: Vec<(NodeId, Tensor, usize)>,
+}
+
+impl Blocks {
+    fn grow(
+        &mut self,
+        program: &Program,
+        graph: &Graph,
+        node: NodeId,
+        before: Option<NodeId>,
+        parts: &[&Tensor],
+    ) -> Result<Tensor> {
+        let known = before.and_then(|before| self.open.iter().position(|(n, _, _)| *n == before));
+        let (block, mut filled, new) = match known {
+            Some(at) => {
+                let (_, block, filled) = self.open.swap_remove(at);
+                (block, filled, &parts[1..])
+            }
+            None => {
+                let mut channels = 0;
+                for part in parts {
+                    channels += part.dim(1)?;
+                }
+                channels += later_channels(program, graph, node)?;
+                let (n, _, h, w) = parts[0].dims4()?;
+                (cpu::block([n, channels, h, w])?, 0, parts)
+            }
+        };
+        for part in new {
+            cpu::grow(&block, part, filled)?;
+            filled += part.dim(1)?;
         }
-    }
-    last
-}
-
-/// Applies one operation. `input` is what [`Op::Input`] gives.
-pub(crate) fn apply(
-    op: &Op,
-    inputs: &[&Tensor],
-    input: &Tensor,
-    kernels: &dyn Kernels,
-) -> Result<Tensor> {
-    match (op, inputs) {
-        (Op::Input, _) => Ok(input.clone()),
-        (Op::Conv2d(conv), [x]) => kernels.conv2d(x, conv),
-        (Op::MaxPool(pool), [x]) => kernels.max_pool2d(x, pool),
-        (Op::AvgPool { pool, count_border }, [x]) => kernels.avg_pool2d(x, pool, *count_border),
-        (Op::Linear { weight, bias, .. }, [x]) => linear(x, weight, bias.as_ref(), kernels),
-        _ => plain::apply(op, inputs),
+        let view = block.narrow(1, 0, filled)?;
+        if filled < block.dim(1)? {
+            self.open.push((node, block, filled));
+        }
+        Ok(view)
     }
 }
 
-/// A linear layer over features, or over the channels of every place.
-fn linear(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
-    kernels: &dyn Kernels,
-) -> Result<Tensor> {
-    if x.rank() == 2 {
-        return kernels.linear(x, weight, bias);
+/// Channels that later concatenations will add behind those of `node`.
+fn later_channels(program: &Program, graph: &Graph, node: NodeId) -> Result<usize> {
+    let (mut channels, mut node) = (0, node);
+    // Each concatenation is extended by at most one growing one.
+    while let Some(next) = (node + 1..graph.nodes.len()).find(|&next| {
+        program.growing[next].is_some_and(|g| !g.begins)
+            && graph.nodes[next].inputs.first() == Some(&node)
+    }) {
+        for &part in &graph.nodes[next].inputs[1..] {
+            channels += graph.channels(part)?;
+        }
+        node = next;
     }
-    kernels.conv2d(x, &pointwise(weight, bias)?)
-}
-
-/// The 1x1 convolution that a linear layer over channels is.
-pub(super) fn pointwise(weight: &Tensor, bias: Option<&Tensor>) -> Result<Conv2d> {
-    let (o, i) = weight.dims2()?;
-    Ok(Conv2d::new(
-        weight.reshape((o, i, 1, 1))?,
-        bias.cloned(),
-        [1, 1],
-        [[0; 2]; 2],
-    ))
+    Ok(channels)
 }

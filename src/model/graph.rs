@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use super::op::Op;
 use super::shape::{Shape, output_shape};
 use crate::error::Result;
+use crate::text::fault;
 
 /// Index of a node in [`Graph::nodes`].
 pub type NodeId = usize;
@@ -97,6 +98,48 @@ impl Graph {
             });
         }
         channels.last().copied().flatten()
+    }
+
+    /// Whether a node's output has places (and not features only), by its operations alone.
+    pub(super) fn is_map(&self, node: NodeId) -> bool {
+        let mut node = node;
+        loop {
+            match &self.nodes[node].op {
+                Op::Flatten | Op::SelectToken(_) => return false,
+                Op::Input | Op::Conv2d(_) | Op::Tokens { .. } | Op::Unflatten => return true,
+                _ => match self.nodes[node].inputs.first() {
+                    Some(&input) => node = input,
+                    None => return true,
+                },
+            }
+        }
+    }
+
+    /// Channels of a node's output, by its operations alone.
+    ///
+    /// # Errors
+    /// Fails where no operation says so, which [`Graph::shapes`] has excluded.
+    pub(super) fn channels(&self, node: NodeId) -> Result<usize> {
+        let Node { name, op, inputs } = &self.nodes[node];
+        Ok(match op {
+            Op::Conv2d(conv) => conv.weight.dim(0)?,
+            Op::Linear { weight, .. } => weight.dim(0)?,
+            Op::Slice { len, .. } => *len,
+            Op::Concat => {
+                let mut sum = 0;
+                for &input in inputs {
+                    sum += self.channels(input)?;
+                }
+                sum
+            }
+            Op::Attention { .. } => self.channels(inputs[0])? / 3,
+            _ => match inputs.first() {
+                Some(&input) => self.channels(input)?,
+                None => self
+                    .input_channels()
+                    .ok_or_else(|| fault::shape(name, "unknown channels", "a number"))?,
+            },
+        })
     }
 
     /// Shape of every node's output for an input of `[C, H, W]`.

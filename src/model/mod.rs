@@ -10,6 +10,7 @@ pub mod graph;
 pub mod kernels;
 mod onnx;
 pub mod op;
+mod program;
 mod shape;
 pub mod weights;
 
@@ -26,7 +27,7 @@ use crate::text::{fault, notice};
 use backward::{Gradient, Taps};
 use facts::{Facts, Sources};
 use files::ModelFile;
-use forward::Trace;
+use forward::{Engine, Trace};
 use graph::{Graph, NodeId};
 use kernels::Kernels;
 pub use shape::Shape;
@@ -41,7 +42,7 @@ pub const DEMO_NAME: &str = "camlens-demo";
 /// A network that is ready to run.
 pub struct Model {
     /// Structure and weights.
-    pub graph: Graph,
+    pub graph: Arc<Graph>,
     /// What the tensors cannot tell.
     pub facts: Facts,
     /// File name, or the demo's name.
@@ -53,7 +54,7 @@ pub struct Model {
     /// What was changed, left out or guessed while loading, in words.
     pub notices: Vec<String>,
     device: Device,
-    kernels: Arc<dyn Kernels>,
+    engine: Engine,
 }
 
 /// One layer as the user sees it.
@@ -140,7 +141,9 @@ impl Model {
         notices.extend(built.notices);
         notices.extend(facts.guesses());
         notices.extend(said);
+        let graph = Arc::new(graph);
         let model = Self {
+            engine: Engine::new(Arc::clone(&graph), kernels::for_device(device)),
             graph,
             facts,
             name: weights.name.clone(),
@@ -148,7 +151,6 @@ impl Model {
             sha256: weights.sha256.clone(),
             notices,
             device: device.clone(),
-            kernels: kernels::for_device(device),
         };
         // Shapes that do not fit are found now, and not in the middle of the first image.
         model.graph.shapes(model.input_shape())?;
@@ -157,7 +159,7 @@ impl Model {
 
     /// Replaces the arithmetic; for tests and comparisons.
     pub fn with_kernels(mut self, kernels: Arc<dyn Kernels>) -> Self {
-        self.kernels = kernels;
+        self.engine = Engine::new(Arc::clone(&self.graph), kernels);
         self
     }
 
@@ -180,11 +182,47 @@ impl Model {
         }
     }
 
-    /// Runs the network and keeps every node's output.
+    /// Runs the network and keeps what a reverse walk needs; every node's output can be asked for.
     ///
     /// # Errors
     /// Wrong channels, too small a grid, logits that are not finite, cancellation.
     pub fn forward(&self, input: &ModelInput, job: &Job) -> Result<Trace> {
+        let x = self.tensor(input)?;
+        let trace = self.engine.trace(&x, job)?;
+        self.check(&trace.logits()?)?;
+        Ok(trace)
+    }
+
+    /// Runs the network for its logits only: less memory, and sums may be taken by shortcuts.
+    ///
+    /// # Errors
+    /// As [`Model::forward`].
+    pub fn logits(&self, input: &ModelInput, job: &Job) -> Result<Vec<f32>> {
+        let x = self.tensor(input)?;
+        let logits = self.scores(&x, job)?.get(0)?.flatten_all()?.to_vec1()?;
+        self.check(&logits)?;
+        Ok(logits)
+    }
+
+    /// Logits of a batch `[N, C, H, W]`, `[N, classes]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, cancellation.
+    pub fn scores(&self, batch: &Tensor, job: &Job) -> Result<Tensor> {
+        self.engine.scores(batch, job)
+    }
+
+    /// Gradient of the raw logit of `class`, at every node that is asked for.
+    ///
+    /// # Errors
+    /// A class that does not exist.
+    pub fn gradients(&self, trace: &Trace, class: usize) -> Result<Taps> {
+        let logits = trace.output(self.graph.output())?;
+        let seed = backward::one_hot(&logits, class)?;
+        Ok(Taps::start(trace, seed, Arc::new(Gradient)))
+    }
+
+    fn tensor(&self, input: &ModelInput) -> Result<Tensor> {
         let shape = [input.channels, input.height, input.width];
         if let Some(expected) = self.graph.input_channels()
             && expected != input.channels
@@ -192,33 +230,23 @@ impl Model {
             return Err(fault::input_channels(input.channels, expected));
         }
         self.graph.shapes(shape)?;
-        let x = Tensor::from_slice(
+        Ok(Tensor::from_slice(
             &input.values,
             (1, input.channels, input.height, input.width),
             &self.device,
-        )?;
-        let trace = forward::forward(&self.graph, self.kernels.as_ref(), &x, job)?;
-        if trace.logits()?.iter().any(|v| !v.is_finite()) {
-            return Err(fault::logits_not_finite(&self.name));
-        }
-        Ok(trace)
+        )?)
     }
 
-    /// Gradient of the raw logit of `class` at every node.
-    ///
-    /// # Errors
-    /// A class that does not exist, cancellation.
-    pub fn gradients(&self, trace: &Trace, class: usize, job: &Job) -> Result<Taps> {
-        let logits = trace.output(self.graph.output());
-        let seed = backward::one_hot(logits, class)?;
-        backward::backward(
-            &self.graph,
-            self.kernels.as_ref(),
-            trace,
-            seed,
-            &Gradient,
-            job,
-        )
+    fn check(&self, logits: &[f32]) -> Result<()> {
+        if logits.iter().any(|v| !v.is_finite()) {
+            return Err(fault::logits_not_finite(&self.name));
+        }
+        Ok(())
+    }
+
+    /// The arithmetic that runs the network.
+    pub fn kernels(&self) -> &dyn Kernels {
+        self.engine.kernels.as_ref()
     }
 
     /// The class of an index or label.

@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use super::kernels::Prepared;
 use crate::error::Result;
+use crate::text::fault;
 
 /// Widths added around a plane: `[[before, after] of the rows, [before, after] of the columns]`.
 pub type Border = [[usize; 2]; 2];
@@ -313,6 +314,26 @@ impl Op {
             bias,
             prepared: Prepared::default(),
         }
+    }
+
+    /// The 1x1 convolution that a linear layer over channels is.
+    ///
+    /// # Errors
+    /// Fails for any other operation.
+    pub fn pointwise(&self) -> Result<Conv2d> {
+        let Self::Linear {
+            weight,
+            bias,
+            prepared,
+        } = self
+        else {
+            return Err(fault::shape(self.label(), "no linear layer", "one"));
+        };
+        let (o, i) = weight.dims2()?;
+        let weight = weight.reshape((o, i, 1, 1))?;
+        let mut conv = Conv2d::new(weight, bias.clone(), [1, 1], [[0; 2]; 2]);
+        conv.prepared = prepared.clone();
+        Ok(conv)
     }
 
     /// The name that `camlens layers` prints, as PyTorch's module classes are called.

@@ -100,9 +100,9 @@ impl Analysis {
     /// An unknown method, layer or class, a method not defined there, cancellation.
     pub fn map(&mut self, key: &MapKey, job: &Job) -> Result<RawMap> {
         let method = catalogue::find(&key.method)?;
-        self.walk_back(key.target, job)?;
+        self.start_walk(key.target)?;
         let (trace, model) = (&self.trace, &self.model);
-        let taps = self.taps.iter().find(|(class, _)| *class == key.target);
+        let taps = self.taps.iter_mut().find(|(class, _)| *class == key.target);
         let Some((_, taps)) = taps else {
             return Err(crate::text::fault::no_gradient(&key.layer));
         };
@@ -110,9 +110,10 @@ impl Analysis {
         explain(method, &key.params, &evidence, &self.input)
     }
 
-    fn walk_back(&mut self, class: usize, job: &Job) -> Result<()> {
+    /// A reverse walk for a class; it goes as far as a map's layer when one is made.
+    fn start_walk(&mut self, class: usize) -> Result<()> {
         if self.taps.iter().all(|(kept, _)| *kept != class) {
-            let taps = self.model.gradients(&self.trace, class, job)?;
+            let taps = self.model.gradients(&self.trace, class)?;
             if self.taps.len() == KEPT_TARGETS {
                 self.taps.remove(0);
             }

@@ -1,8 +1,8 @@
 //! The arithmetic behind one seam.
 //!
 //! Forward and backward never convolve or pool by themselves: they ask a [`Kernels`]. Two exist: one
-//! out of candle's own operations that runs on any device, and one for the CPU. A faster set takes
-//! their place here without any other module noticing, and the same tests hold for all of them.
+//! out of candle's own operations that runs on any device, and a faster one for the CPU. The same tests hold for
+//! both.
 
 pub mod cpu;
 pub(crate) mod plain;
@@ -10,44 +10,95 @@ pub mod portable;
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
-use super::op::{Conv2d, Pool};
+use super::op::{Act, BatchNorm, Conv2d, Op, Pool};
 use crate::error::Result;
 
-/// Convolution and pooling with their input gradients (vector-Jacobian products).
-///
-/// All tensors are `[N, C, H, W]`; gradients are f32, forward operations f32 or, where
-/// [`Kernels::forward_dtype`] says so, f64. `dims` is the shape of the operation's input.
-pub trait Kernels: Send + Sync {
-    /// Type in which the forward pass is computed. In f32 a few of the ten million rectifiers of a
-    /// network end on the other side of 0 for no better reason than the order of a sum, which shows as single
-    /// wrong cells in maps of early layers; in f64 they do not.
-    fn forward_dtype(&self) -> DType;
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A trace that a reverse walk reads. Sums are taken directly: which rectifiers are open must not hang on
+    /// the rounding of a shortcut.
+    Trace,
+    /// Only the logits are read. Shortcuts such as Winograd's, which round a little differently, are welcome.
+    Scores,
+}
 
+/// Operations that kernels may compute in one go: a convolution, its BatchNorm, a sum with another node and an
+/// activation, in that order, each but the first optional.
+#[derive(Clone, Copy, Debug)]
+pub struct Chain<'a> {
+    /// The convolution.
+    pub conv: &'a Conv2d,
+    /// BatchNorm right behind it.
+    pub norm: Option<&'a BatchNorm>,
+    /// Activation of the sum.
+    pub act: Option<Act>,
+}
+
+/// Operations with their input gradients (vector-Jacobian products).
+///
+/// All tensors are f32, `[N, C, H, W]` or `[N, features]`, in whatever strides the kernels like; `dims` is the
+/// shape of the operation's input.
+pub trait Kernels: Send + Sync {
     /// Name for `camlens bench` and manifests.
     fn name(&self) -> &'static str;
 
+    /// Whether [`Kernels::chain`] is faster than its operations one by one.
+    fn fuses(&self) -> bool {
+        false
+    }
+
     /// Convolution with bias.
+    ///
+    /// # Errors
+    /// Fails when the device does.
     fn conv2d(&self, x: &Tensor, conv: &Conv2d) -> Result<Tensor>;
 
     /// Gradient of [`Kernels::conv2d`] with respect to its input; `dims` is the input's shape.
+    ///
+    /// # Errors
+    /// Fails when the device does.
     fn conv2d_input_grad(&self, grad: &Tensor, conv: &Conv2d, dims: [usize; 4]) -> Result<Tensor>;
 
     /// `x W^T + b` for `x [N, features]` and a weight `[out, features]`.
+    ///
+    /// # Errors
+    /// Fails when the device does.
     fn linear(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor>;
 
+    /// `g W`, the gradient of [`Kernels::linear`] at its input.
+    ///
+    /// # Errors
+    /// Fails when the device does.
+    fn linear_input_grad(&self, grad: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        Ok(grad.matmul(weight)?)
+    }
+
     /// Maximum over windows; a border is minus infinity.
+    ///
+    /// # Errors
+    /// Fails when the device does.
     fn max_pool2d(&self, x: &Tensor, pool: &Pool) -> Result<Tensor>;
 
     /// Gradient of [`Kernels::max_pool2d`]: each output's gradient goes to the first maximum of its
     /// window in row-major order, as PyTorch has it.
+    ///
+    /// # Errors
+    /// Fails when the device does.
     fn max_pool2d_grad(&self, x: &Tensor, grad: &Tensor, pool: &Pool) -> Result<Tensor>;
 
     /// Mean over windows; `count_border` says whether the zeros of the border count.
+    ///
+    /// # Errors
+    /// Fails when the device does.
     fn avg_pool2d(&self, x: &Tensor, pool: &Pool, count_border: bool) -> Result<Tensor>;
 
     /// Gradient of [`Kernels::avg_pool2d`].
+    ///
+    /// # Errors
+    /// Fails when the device does.
     fn avg_pool2d_grad(
         &self,
         grad: &Tensor,
@@ -55,6 +106,102 @@ pub trait Kernels: Send + Sync {
         count_border: bool,
         dims: [usize; 4],
     ) -> Result<Tensor>;
+
+    /// Any operation but [`Op::Input`].
+    ///
+    /// # Errors
+    /// Fails when the operation does not take these inputs or the device fails.
+    fn apply(&self, op: &Op, inputs: &[&Tensor]) -> Result<Tensor> {
+        match (op, inputs) {
+            (Op::Conv2d(conv), [x]) => self.conv2d(x, conv),
+            (Op::MaxPool(pool), [x]) => self.max_pool2d(x, pool),
+            (Op::AvgPool { pool, count_border }, [x]) => self.avg_pool2d(x, pool, *count_border),
+            (Op::Linear { weight, bias, .. }, [x]) if x.rank() == 2 => {
+                self.linear(x, weight, bias.as_ref())
+            }
+            (Op::Linear { .. }, [x]) => self.conv2d(x, &op.pointwise()?),
+            _ => plain::apply(op, inputs),
+        }
+    }
+
+    /// What [`Kernels::apply`] hands back to its inputs for `given` at the output: the ordinary gradient, with
+    /// `relu'(0) = 0` and a maximum's to the first maximum, as in PyTorch.
+    ///
+    /// # Errors
+    /// As [`Kernels::apply`].
+    fn grad(
+        &self,
+        op: &Op,
+        inputs: &[&Tensor],
+        output: &Tensor,
+        given: &Tensor,
+    ) -> Result<Vec<Tensor>> {
+        let dims4 = |x: &Tensor| -> Result<[usize; 4]> {
+            let (n, c, h, w) = x.dims4()?;
+            Ok([n, c, h, w])
+        };
+        Ok(match (op, inputs) {
+            (Op::Conv2d(conv), [x]) => vec![self.conv2d_input_grad(given, conv, dims4(x)?)?],
+            (Op::MaxPool(pool), [x]) => vec![self.max_pool2d_grad(x, given, pool)?],
+            (Op::AvgPool { pool, count_border }, [x]) => {
+                vec![self.avg_pool2d_grad(given, pool, *count_border, dims4(x)?)?]
+            }
+            (Op::Linear { weight, .. }, [x]) if x.rank() == 2 => {
+                vec![self.linear_input_grad(given, weight)?]
+            }
+            (Op::Linear { .. }, [x]) => {
+                vec![self.conv2d_input_grad(given, &op.pointwise()?, dims4(x)?)?]
+            }
+            _ => plain::grad(op, inputs, output, given)?,
+        })
+    }
+
+    /// A whole chain; `added` is the other part of its sum.
+    ///
+    /// # Errors
+    /// Fails when the device does.
+    fn chain(
+        &self,
+        chain: &Chain<'_>,
+        x: &Tensor,
+        added: Option<&Tensor>,
+        _purpose: Purpose,
+    ) -> Result<Tensor> {
+        let mut y = self.conv2d(x, chain.conv)?;
+        if let Some(norm) = chain.norm {
+            y = self.apply(&Op::BatchNorm(norm.clone()), &[&y])?;
+        }
+        if let Some(added) = added {
+            y = self.apply(&Op::Add, &[&y, added])?;
+        }
+        if let Some(act) = chain.act {
+            y = self.apply(&Op::Act(act), &[&y])?;
+        }
+        Ok(y)
+    }
+
+    /// The gradient of a chain's convolution and BatchNorm at its input, for `given` before the sum and the
+    /// activation, plus `sum` where something has arrived at the input already.
+    ///
+    /// # Errors
+    /// Fails when the device does.
+    fn chain_input_grad(
+        &self,
+        chain: &Chain<'_>,
+        given: &Tensor,
+        dims: [usize; 4],
+        sum: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let mut g = given.clone();
+        if let Some(norm) = chain.norm {
+            g = plain::apply(&Op::Scale(norm.scale.clone()), &[&g])?;
+        }
+        let g = self.conv2d_input_grad(&g, chain.conv, dims)?;
+        match sum {
+            Some(sum) => self.apply(&Op::Add, &[&g, sum]),
+            None => Ok(g),
+        }
+    }
 }
 
 /// What kernels made of a layer's weights once (packed, transformed), shared by all copies of the layer.
@@ -67,10 +214,22 @@ impl std::fmt::Debug for Prepared {
     }
 }
 
+/// The values of a tensor in the order of its shape.
+///
+/// # Errors
+/// Fails when the device does.
+pub fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    let ordered = match tensor.device() {
+        Device::Cpu => cpu::in_order(tensor)?,
+        _ => tensor.contiguous()?,
+    };
+    Ok(ordered.flatten_all()?.to_vec1()?)
+}
+
 /// The best kernels there are for a device.
 pub fn for_device(device: &Device) -> Arc<dyn Kernels> {
     match device {
-        Device::Cpu => Arc::new(cpu::Cpu),
+        Device::Cpu => Arc::new(cpu::Cpu::new()),
         _ => Arc::new(portable::Portable),
     }
 }

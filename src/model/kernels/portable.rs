@@ -5,7 +5,7 @@
 //! hands a max-pool's gradient to every tie, so pools are walked tap by tap: tap `(ky, kx)` of all windows at
 //! once is one strided slice of the padded input.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::Kernels;
 use super::plain::pad;
@@ -141,10 +141,6 @@ fn is_square(conv: &Conv2d) -> bool {
 impl Kernels for Portable {
     fn name(&self) -> &'static str {
         "portable"
-    }
-
-    fn forward_dtype(&self) -> DType {
-        DType::F32
     }
 
     fn conv2d(&self, x: &Tensor, conv: &Conv2d) -> Result<Tensor> {

@@ -23,6 +23,7 @@ mod window;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::Device;
 use prost::Message as _;
@@ -30,6 +31,7 @@ use prost::bytes::Bytes;
 
 use super::Model;
 use super::facts::{Facts, Sources};
+use super::forward::Engine;
 use super::graph::{Builder, Graph};
 use super::kernels;
 use crate::error::Result;
@@ -122,7 +124,9 @@ impl Model {
         let mut notices = imported.notices;
         notices.extend(facts.guesses());
         notices.extend(said);
+        let graph = Arc::new(graph);
         let model = Self {
+            engine: Engine::new(Arc::clone(&graph), kernels::for_device(device)),
             graph,
             facts,
             name: name.to_owned(),
@@ -130,7 +134,6 @@ impl Model {
             sha256,
             notices,
             device: device.clone(),
-            kernels: kernels::for_device(device),
         };
         model.graph.shapes(model.input_shape()).map_err(named)?;
         Ok(model)

@@ -15,7 +15,7 @@ use super::tile::{Finish, Piece, Tile, Tiles, tiles};
 
 /// Numbers of a window that are summed in registers before the sum goes to memory: small enough that a panel's
 /// rows stay in the first-level cache, and that rounding errors do not pile up along one long chain.
-const CHAIN: usize = 256;
+const CHAIN: usize = 128;
 /// Most numbers of input and output that a task works on, so that they stay in the second-level cache.
 const STRIPE: usize = 160 * 1024;
 
@@ -43,12 +43,13 @@ impl Strides {
             && (images == 1 || self.image == size[0] * size[1] * self.pixel)
     }
 
-    fn at(&self, image: usize, row: usize, column: usize) -> usize {
+    /// Index of a pixel's first channel.
+    pub(super) fn at(&self, image: usize, row: usize, column: usize) -> usize {
         image * self.image + row * self.row + column * self.pixel
     }
 
     /// One more than the last index that planes of this size and `channels` channels use.
-    fn end(&self, images: usize, size: [usize; 2], channels: usize) -> usize {
+    pub(super) fn end(&self, images: usize, size: [usize; 2], channels: usize) -> usize {
         self.at(
             images.saturating_sub(1),
             size[0].saturating_sub(1),
@@ -89,9 +90,14 @@ pub(super) enum Before<'a> {
     Gate(&'a [f32]),
 }
 
-/// What is done with sums.
+/// What is done with sums: `finish(scale * sum + bias + added)`.
+///
+/// BatchNorm's scale is applied here and not multiplied into the weights, whose rounding would open or close a
+/// rectifier here and there.
 #[derive(Clone, Copy)]
 pub(super) struct After<'a> {
+    /// One number an output channel.
+    pub(super) scale: Option<&'a [f32]>,
     /// One number an output channel.
     pub(super) bias: Option<&'a [f32]>,
     /// Added before the finish.
@@ -100,7 +106,16 @@ pub(super) struct After<'a> {
 }
 
 impl After<'_> {
+    /// Whether the numbers of every channel are there.
+    pub(super) fn fits(&self, channels: usize) -> bool {
+        [self.scale, self.bias]
+            .into_iter()
+            .flatten()
+            .all(|numbers| numbers.len() >= channels)
+    }
+
     pub(super) const NOTHING: Self = Self {
+        scale: None,
         bias: None,
         added: None,
         finish: Finish::Plain,
@@ -164,7 +179,7 @@ pub(super) fn convolve(
     if let Some(added) = &after.added {
         assert!(added.data.len() >= added.strides.end(images, out, outputs));
     }
-    assert!(after.bias.is_none_or(|bias| bias.len() >= outputs));
+    assert!(after.fits(outputs));
     match before {
         Before::Nothing => {}
         Before::AffineRelu(scale, shift) => {
@@ -191,12 +206,12 @@ pub(super) fn convolve(
     };
     let kernels = tiles(isa);
     let all_panels = weights.panels * filters.groups;
-    let plan = Split::of(
+    let split = Split::of(
         units,
-        pixels_each,
-        channels * windows.stride[0] + outputs,
-        all_panels,
         if flat { kernels.full.len() } else { 1 },
+        pixels_each * (channels * windows.stride[0] + outputs),
+        pixels_each,
+        all_panels,
     );
     let target = Shared(y.as_mut_ptr());
     let call = Call {
@@ -211,17 +226,16 @@ pub(super) fn convolve(
         flat,
         in_place,
     };
-    if plan.tasks() == 1 {
+    if split.tasks() == 1 {
         call.run(0..units, 0..all_panels);
     } else {
-        (0..plan.tasks())
+        (0..split.tasks())
             .into_par_iter()
             .with_max_len(1)
             .for_each(|task| {
-                let (stripe, share) = (task / plan.shares, task % plan.shares);
-                let units = stripe * plan.stripe..((stripe + 1) * plan.stripe).min(units);
+                let (units, share) = split.task(task);
                 let panels =
-                    share * all_panels / plan.shares..(share + 1) * all_panels / plan.shares;
+                    share * all_panels / split.shares..(share + 1) * all_panels / split.shares;
                 call.run(units, panels);
             });
     }
@@ -238,36 +252,34 @@ fn fits(windows: &Windows) -> bool {
 
 /// How work is divided: stripes of units times shares of the panels.
 struct Split {
-    stripe: usize,
+    units: usize,
+    /// Units that stay together.
+    granule: usize,
     stripes: usize,
     shares: usize,
 }
 
 impl Split {
-    fn of(
-        units: usize,
-        pixels_each: usize,
-        numbers_a_pixel: usize,
-        panels: usize,
-        granule: usize,
-    ) -> Self {
+    /// `numbers` and `pixels` are what one unit holds.
+    fn of(units: usize, granule: usize, numbers: usize, pixels: usize, panels: usize) -> Self {
         let threads = rayon::current_num_threads();
-        let most = (STRIPE / (pixels_each * numbers_a_pixel).max(1)).max(1);
-        let wanted = if threads == 1 { 1 } else { 2 * threads };
-        let mut stripe = most.min(units.div_ceil(wanted)).max(1);
-        // Few rows: rather let tasks share them and divide the panels, so that weights are read once.
-        if pixels_each * stripe < 32 {
-            stripe = units.min(most);
-        }
-        stripe = stripe.div_ceil(granule) * granule;
-        let stripes = units.div_ceil(stripe);
+        let granules = units.div_ceil(granule);
+        let smallest = units.div_ceil((STRIPE / numbers.max(1)).max(1));
+        // Few pixels: rather let tasks share them and divide the panels, so that weights are read once.
+        let stripes = if units * pixels < 32 * threads {
+            smallest
+        } else {
+            smallest.next_multiple_of(threads)
+        };
+        let stripes = stripes.clamp(1, granules.max(1));
         let shares = if stripes >= threads {
             1
         } else {
-            (wanted / stripes).clamp(1, panels.max(1))
+            (2 * threads / stripes).clamp(1, panels.max(1))
         };
         Self {
-            stripe,
+            units,
+            granule,
             stripes,
             shares,
         }
@@ -275,6 +287,14 @@ impl Split {
 
     fn tasks(&self) -> usize {
         self.stripes * self.shares
+    }
+
+    /// The units and the share of the panels of a task.
+    fn task(&self, task: usize) -> (std::ops::Range<usize>, usize) {
+        let (stripe, share) = (task / self.shares, task % self.shares);
+        let granules = self.units.div_ceil(self.granule);
+        let at = |stripe: usize| (stripe * granules / self.stripes * self.granule).min(self.units);
+        (at(stripe)..at(stripe + 1), share)
     }
 }
 
@@ -325,11 +345,16 @@ impl Call<'_> {
         };
         let runs = if self.flat {
             let start = units.start;
-            vec![self.run_at(
-                self.x.data.as_ptr().wrapping_add(start * self.x.strides.pixel),
-                [0, 0, start],
-                units.len(),
-            )]
+            vec![
+                self.run_at(
+                    self.x
+                        .data
+                        .as_ptr()
+                        .wrapping_add(start * self.x.strides.pixel),
+                    [0, 0, start],
+                    units.len(),
+                ),
+            ]
         } else if self.in_place {
             units
                 .map(|unit| {
@@ -498,10 +523,8 @@ impl Call<'_> {
         } else {
             self.kernels.full
         };
-        let bias = self
-            .after
-            .bias
-            .map_or(std::ptr::null(), |bias| bias[output..].as_ptr());
+        let numbers =
+            |all: Option<&[f32]>| all.map_or(std::ptr::null(), |all| all[output..].as_ptr());
         let mut rows = self.weights.rows(panel);
         let mut tile = Tile {
             pieces: &[],
@@ -514,7 +537,8 @@ impl Call<'_> {
             channels,
             resume: false,
             last: false,
-            bias,
+            scale: numbers(self.after.scale),
+            bias: numbers(self.after.bias),
             added: std::ptr::null(),
             added_step: self.after.added.map_or(0, |added| added.strides.pixel),
             finish: self.after.finish,

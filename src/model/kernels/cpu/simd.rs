@@ -261,9 +261,7 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn where_positive(gate: Self::V, v: Self::V) -> Self::V {
-            unsafe {
-                _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(gate, _mm256_setzero_ps()), v)
-            }
+            unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(gate, _mm256_setzero_ps()), v) }
         }
         #[inline(always)]
         unsafe fn sum(v: Self::V) -> f32 {

@@ -43,9 +43,10 @@ pub(super) struct Tile<'a> {
     pub(super) channels: usize,
     /// Whether the sum goes on from what stands at `c`.
     pub(super) resume: bool,
-    /// Set in the last part of a sum: bias (`channels` numbers, or null), what is added from elsewhere (laid out
-    /// with its own step, or null), and the finish.
+    /// Set in the last part of a sum, which becomes `finish(scale * sum + bias + added)`: scale and bias are
+    /// `channels` numbers each, or null; what is added is laid out with its own step, or null.
     pub(super) last: bool,
+    pub(super) scale: *const f32,
     pub(super) bias: *const f32,
     pub(super) added: *const f32,
     pub(super) added_step: usize,
@@ -101,9 +102,16 @@ unsafe fn tile<S: Simd, const M: usize, const NV: usize>(t: &Tile<'_>) {
                     v = S::add(v, load::<S>(c, n));
                 }
                 if t.last {
-                    if !t.bias.is_null() {
-                        v = S::add(v, load::<S>(t.bias.add(from), n));
-                    }
+                    let bias = if t.bias.is_null() {
+                        S::splat(0.0)
+                    } else {
+                        load::<S>(t.bias.add(from), n)
+                    };
+                    v = if t.scale.is_null() {
+                        S::add(v, bias)
+                    } else {
+                        S::fma(v, load::<S>(t.scale.add(from), n), bias)
+                    };
                     if !t.added.is_null() {
                         v = S::add(v, load::<S>(t.added.add(i * t.added_step + from), n));
                     }
@@ -180,9 +188,21 @@ tiles!(
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
 );
 #[cfg(target_arch = "x86_64")]
-tiles!(avx2, super::super::simd::Avx2, 2, "avx2,fma", [1, 2, 3, 4, 5, 6]);
+tiles!(
+    avx2,
+    super::super::simd::Avx2,
+    2,
+    "avx2,fma",
+    [1, 2, 3, 4, 5, 6]
+);
 #[cfg(target_arch = "aarch64")]
-tiles!(neon, super::super::simd::Neon, 4, "neon", [1, 2, 3, 4, 5, 6]);
+tiles!(
+    neon,
+    super::super::simd::Neon,
+    4,
+    "neon",
+    [1, 2, 3, 4, 5, 6]
+);
 
 mod portable {
     use super::{Portable, Tile, TileFn, Tiles, tile};
