@@ -6,6 +6,8 @@
 //! logit in VGG-16), enough to open or close single rectifiers; so it serves scores and gradients, whose
 //! rectifiers are fixed, and not traces. With channels as lanes none of the transforms shuffles anything.
 
+#![allow(clippy::needless_range_loop)] // rows and columns of small matrices read best by index
+
 use std::cell::RefCell;
 
 use rayon::prelude::*;
