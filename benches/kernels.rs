@@ -63,7 +63,11 @@ fn convolutions(c: &mut Criterion) {
             }
             let g = activations(o, out);
             group.bench_function(BenchmarkId::new("input gradient", isa.name()), |b| {
-                b.iter(|| kernels.conv2d_input_grad(&g, &conv, [1, i, side, side]).unwrap());
+                b.iter(|| {
+                    kernels
+                        .conv2d_input_grad(&g, &conv, [1, i, side, side])
+                        .unwrap()
+                });
             });
         }
         group.finish();

@@ -134,6 +134,7 @@ impl Taps {
         // The chain that the node is inside of, and the next node of that chain.
         let next = self.program.steps.iter().find_map(|step| match step.kind {
             Kind::Chain(chain) if step.node > node => chain.after(node),
+            Kind::NormAct { norm } if norm == node => Some(step.node),
             _ => None,
         });
         let Some(next) = next else {
@@ -183,6 +184,16 @@ impl Taps {
                 }
             }
             Kind::Chain(chain) => self.visit_chain(trace, step.node, &chain, given)?,
+            Kind::NormAct { norm } => {
+                let input = engine.graph.nodes[norm].inputs[0];
+                let (norm, act) = engine.norm_act(norm, step.node)?;
+                let y = trace.output(step.node)?;
+                let sum = self.values[input].clone();
+                let share = engine
+                    .kernels
+                    .norm_act_grad(norm, act, &y, &given, sum.as_ref())?;
+                self.values[input] = Some(share);
+            }
         }
         Ok(())
     }
