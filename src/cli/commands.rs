@@ -15,7 +15,7 @@ use super::progress_bar;
 use crate::error::Result;
 use crate::explain::catalogue::METHODS;
 use crate::job::Job;
-use crate::model::{Layer, Model, device};
+use crate::model::{Layer, Model};
 #[cfg(feature = "gui")]
 use crate::plan::{ImageSource, ModelSource};
 use crate::session::{Analysis, Picture, fact_lines, grid, save_facts};
@@ -54,12 +54,11 @@ const NOTICES_SHOWN: usize = 8;
 
 /// Opens the network that the arguments name, with what they say about it.
 fn open(args: &ModelArgs) -> Result<Model> {
-    let device = device::open(args.device)?;
-    Model::open_with(
+    Model::open_on(
         &args.source(),
         args.arch.as_deref(),
         &args.given()?,
-        &device,
+        args.device,
     )
 }
 

@@ -1,5 +1,6 @@
 //! Every string that a user reads, in one place, so that a second language can be added later.
 //!
+//! * [`device`]: where the arithmetic runs
 //! * [`fact`]: what is known about a network
 //! * [`fault`]: the sentences of errors
 //! * [`notice`]: what is said beside a result that stands
@@ -9,6 +10,7 @@
 //! Command-line help stands with its options in `cli/args.rs`; method names, descriptions and citations
 //! stand in the catalogue (`explain/catalogue.rs`).
 
+pub mod device;
 pub mod fact;
 pub mod fault;
 pub mod figure;
