@@ -43,8 +43,9 @@ pub fn tensor(error: &candle_core::Error) -> Error {
         words.lines().next().unwrap_or_default().to_owned()
     };
     let mut innermost = error;
-    while let E::WithBacktrace { inner, .. } | E::Context { inner, .. } | E::WithPath { inner, .. } =
-        innermost
+    while let E::WithBacktrace { inner, .. }
+    | E::Context { inner, .. }
+    | E::WithPath { inner, .. } = innermost
     {
         innermost = inner;
     }
