@@ -124,9 +124,11 @@ fn mobile_network() {
             "{exporter}"
         );
         let labels: Vec<&str> = model.graph.nodes.iter().map(|n| n.op.label()).collect();
-        for label in ["SiLU", "Mish", "ReLU6", "Tanh", "Pad", "AdaptiveMaxPool2d"] {
+        for label in ["SiLU", "Mish", "ReLU6", "Tanh", "AdaptiveMaxPool2d"] {
             assert!(labels.contains(&label), "{exporter}: {label}");
         }
+        // The newer exporter puts the border into the convolution.
+        assert_eq!(labels.contains(&"Pad"), exporter == "torchscript");
     }
 }
 
@@ -215,7 +217,7 @@ fn a_small_file_by_hand_opens() {
     let w = tensor("w", &[3, 4], 12);
     let bytes = with_head(
         node("Relu", "/act/Relu", &["image"], "y"),
-        &[w.clone()],
+        std::slice::from_ref(&w),
         &[1, 3, 8, 8],
     );
     let model = open("model.onnx", &bytes).unwrap();
@@ -418,7 +420,7 @@ fn originals() -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn mutated_files_open_or_are_refused_in_one_line(

@@ -40,6 +40,8 @@ pub(super) enum Command {
     Train(TrainArgs),
     /// Makes the synthetic sample cases again
     Samples(SamplesArgs),
+    /// The program's own timings
+    Bench(BenchArgs),
 }
 
 #[derive(Args)]
@@ -336,6 +338,22 @@ pub(super) struct SamplesArgs {
     /// Seed of those people
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
+}
+
+#[derive(Args)]
+pub(super) struct BenchArgs {
+    /// Network to time [default: the shipped demo]
+    #[arg(long)]
+    pub(super) model: Option<PathBuf>,
+    /// Where the arithmetic runs: auto, cpu, cuda, metal
+    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    pub(super) device: DeviceChoice,
+    /// Repetitions of each row; the median is printed
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(super) reps: u16,
+    /// Prints JSON: {model, kernels, threads, rows: [{id, what, median_s, min_s, reps}], operations, ...}
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 fn parse_activation(text: &str) -> Result<Activation, String> {

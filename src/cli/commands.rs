@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{
-    ExplainArgs, FactsArgs, LayersArgs, MethodsArgs, ModelArgs, PredictArgs, SamplesArgs,
-    TrainArgs, WindowArgs,
+    BenchArgs, ExplainArgs, FactsArgs, LayersArgs, MethodsArgs, ModelArgs, PredictArgs,
+    SamplesArgs, TrainArgs, WindowArgs,
 };
 use super::progress_bar;
 use crate::error::Result;
@@ -17,8 +17,9 @@ use crate::explain::catalogue::METHODS;
 use crate::job::Job;
 use crate::model::{Layer, Model};
 #[cfg(feature = "gui")]
-use crate::plan::{ImageSource, ModelSource};
-use crate::session::{Analysis, Picture, fact_lines, grid, save_facts};
+use crate::plan::ImageSource;
+use crate::plan::ModelSource;
+use crate::session::{Analysis, Picture, bench, fact_lines, grid, save_facts};
 use crate::text::{fact, fault};
 use crate::{synth, train};
 
@@ -256,6 +257,55 @@ pub(super) fn samples(args: &SamplesArgs) -> Result<ExitCode> {
     synth::make(&args.out, &job)?;
     print(&format!("{}\n", args.out.join(synth::LIST).display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
+    let setup = bench::Setup {
+        model: args
+            .model
+            .clone()
+            .map_or(ModelSource::Demo, ModelSource::Path),
+        device: args.device,
+        reps: usize::from(args.reps),
+    };
+    let report = bench::run(&setup, &progress_bar::job())?;
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print(&bench_table(&report))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bench_table(report: &bench::Report) -> String {
+    let [c, h, w] = report.input;
+    let mut text = format!(
+        "{} ({}), {c} x {h} x {w}; {}, {} threads; Camlens {}\n\n",
+        report.model, report.architecture, report.kernels, report.threads, report.version
+    );
+    for row in &report.rows {
+        text.push_str(&format!(
+            "{:<44} {:>10.2} ms  (min {:.2}, n = {})\n",
+            row.what,
+            row.median_s * 1e3,
+            row.min_s * 1e3,
+            row.reps
+        ));
+    }
+    text.push('\n');
+    for op in &report.operations {
+        text.push_str(&format!(
+            "{:<44} {:>10.2} ms  {:>5.1} %  {} steps\n",
+            op.op,
+            op.seconds * 1e3,
+            op.share * 100.0,
+            op.count
+        ));
+    }
+    if let Some(peak) = report.peak_memory_mib {
+        text.push_str(&format!("\nlargest resident memory {peak:.0} MiB\n"));
+    }
+    text
 }
 
 #[cfg(feature = "gui")]

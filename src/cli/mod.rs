@@ -40,6 +40,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Command::Explain(args)) => commands::explain(&args),
         Some(Command::Train(args)) => commands::train(args),
         Some(Command::Samples(args)) => commands::samples(&args),
+        Some(Command::Bench(args)) => commands::bench(&args),
         None => commands::window(cli.window),
     }
 }

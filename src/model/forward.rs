@@ -1,13 +1,14 @@
 //! A forward pass: one that keeps what a reverse walk needs, or one that only gives logits.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use candle_core::Tensor;
 
 use super::graph::{Graph, NodeId};
 use super::kernels::{Chain, Kernels, Purpose, cpu};
 use super::op::{Conv2d, Op};
-use super::program::{ChainNodes, Kind, Program};
+use super::program::{ChainNodes, Kind, Program, Step};
 use crate::error::Result;
 use crate::job::Job;
 use crate::text::{fault, window};
@@ -49,7 +50,7 @@ impl Engine {
     /// [`Graph::shapes`].
     pub fn trace(&self, input: &Tensor, job: &Job) -> Result<Trace> {
         let mut values = vec![None; self.graph.nodes.len()];
-        run(self, Purpose::Trace, &mut values, input, job)?;
+        run(self, Purpose::Trace, &mut values, input, job, None)?;
         Ok(Trace {
             engine: self.clone(),
             values,
@@ -63,11 +64,60 @@ impl Engine {
     /// As [`Engine::trace`].
     pub fn scores(&self, input: &Tensor, job: &Job) -> Result<Tensor> {
         let mut values = vec![None; self.graph.nodes.len()];
-        run(self, Purpose::Scores, &mut values, input, job)?;
+        run(self, Purpose::Scores, &mut values, input, job, None)?;
         values
             .pop()
             .flatten()
             .ok_or_else(|| fault::shape("the network", "no nodes", "some"))
+    }
+
+    /// Runs the network as [`Engine::trace`] does and tells what each step is and how many seconds it took.
+    ///
+    /// # Errors
+    /// As [`Engine::trace`].
+    pub fn profile(&self, input: &Tensor) -> Result<Vec<(String, f64)>> {
+        let mut values = vec![None; self.graph.nodes.len()];
+        let mut seconds = Vec::with_capacity(self.trace.steps.len());
+        let job = Job::default();
+        run(
+            self,
+            Purpose::Trace,
+            &mut values,
+            input,
+            &job,
+            Some(&mut seconds),
+        )?;
+        let names = self.trace.steps.iter().map(|step| self.step_label(step));
+        Ok(names.zip(seconds).collect())
+    }
+
+    /// PyTorch's names of a step's operations, convolutions with their kernel's size.
+    fn step_label(&self, step: &Step) -> String {
+        let label = |node: NodeId| match &self.graph.nodes[node].op {
+            Op::Conv2d(conv) => match conv.weight.dims() {
+                [outputs, _, h, w] if conv.groups == *outputs && conv.groups > 1 => {
+                    format!("depthwise {h}x{w}")
+                }
+                [_, _, h, w] if conv.groups > 1 => format!("grouped {h}x{w}"),
+                [_, _, h, w] => format!("Conv2d {h}x{w}"),
+                _ => "Conv2d".to_owned(),
+            },
+            op => op.label().to_owned(),
+        };
+        match step.kind {
+            Kind::Single => label(step.node),
+            Kind::Chain(chain) => [
+                Some(chain.conv),
+                chain.norm,
+                chain.add.map(|(sum, _)| sum),
+                chain.act,
+            ]
+            .into_iter()
+            .flatten()
+            .map(label)
+            .collect::<Vec<_>>()
+            .join(" + "),
+        }
     }
 
     /// The steps of a forward pass.
@@ -154,13 +204,14 @@ impl Trace {
     }
 }
 
-/// Runs all steps and leaves their outputs in `values`.
+/// Runs all steps and leaves their outputs in `values`, and how long each took in `seconds`.
 fn run(
     engine: &Engine,
     purpose: Purpose,
     values: &mut [Option<Tensor>],
     input: &Tensor,
     job: &Job,
+    mut seconds: Option<&mut Vec<f64>>,
 ) -> Result<()> {
     let program = engine.program(purpose);
     let graph = &engine.graph;
@@ -168,6 +219,7 @@ fn run(
     for (at, step) in program.steps.iter().enumerate() {
         job.check()?;
         job.progress(window::FORWARD, at, program.steps.len());
+        let start = Instant::now();
         let read = |node: NodeId| -> Result<&Tensor> {
             values[node]
                 .as_ref()
@@ -199,6 +251,9 @@ fn run(
             }
         };
         values[step.node] = Some(value);
+        if let Some(seconds) = &mut seconds {
+            seconds.push(start.elapsed().as_secs_f64());
+        }
         if purpose == Purpose::Scores {
             for node in step.reads(graph) {
                 if program.last_reader[node] == at && node != graph.output() {

@@ -229,6 +229,14 @@ impl Model {
         self.engine.scores(batch, job)
     }
 
+    /// What each step of a forward pass is and how many seconds it takes.
+    ///
+    /// # Errors
+    /// As [`Model::forward`].
+    pub fn profile(&self, input: &ModelInput) -> Result<Vec<(String, f64)>> {
+        self.engine.profile(&self.tensor(input)?)
+    }
+
     /// Gradient of the raw logit of `class`, at every node that is asked for.
     ///
     /// # Errors

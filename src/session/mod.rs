@@ -5,6 +5,7 @@
 //! [`Analysis`] directly ([`grid`]).
 
 mod analysis;
+pub mod bench;
 mod facts;
 mod figure;
 pub mod grid;

@@ -1,5 +1,6 @@
 //! Every string that a user reads, in one place, so that a second language can be added later.
 //!
+//! * [`bench`]: the program's own timings
 //! * [`device`]: where the arithmetic runs
 //! * [`fact`]: what is known about a network
 //! * [`fault`]: the sentences of errors
@@ -10,6 +11,7 @@
 //! Command-line help stands with its options in `cli/args.rs`; method names, descriptions and citations
 //! stand in the catalogue (`explain/catalogue.rs`).
 
+pub mod bench;
 pub mod device;
 pub mod fact;
 pub mod fault;

@@ -259,6 +259,7 @@ fn functional(op: &Op) -> &'static str {
         Op::AdaptiveAvgPool(_) => "adaptive_avg_pool2d",
         Op::GlobalMaxPool => "adaptive_max_pool2d",
         Op::Flatten => "flatten",
+        Op::Unflatten => "view",
         Op::Linear { .. } => "linear",
         Op::Add => "add",
         Op::Mul => "mul",

@@ -115,7 +115,7 @@ impl<'a> Search<'a> {
                         | Op::GlobalMaxPool
                         | Op::Pad { .. }
                 );
-            if !skip && !(pooled && self.is_class_map(id)) {
+            if !(skip || pooled && self.is_class_map(id)) {
                 return id;
             }
             pooled |= matches!(
@@ -209,7 +209,7 @@ impl<'a> Search<'a> {
                 .iter()
                 .copied()
                 .filter(|&id| depth(id) <= least + 1)
-                .max_by_key(|&id| (self.joins(id), id));
+                .max_by_key(|&id| (self.joins(id) || self.is_container(id, from), id));
             if let Some(best) = best {
                 stages.push(self.name(best, from).to_owned());
                 if i + 1 == groups.len() {
@@ -238,10 +238,15 @@ impl<'a> Search<'a> {
         )
     }
 
+    /// Whether a node is the last of a container.
+    fn is_container(&self, id: NodeId, from: NodeId) -> bool {
+        self.name(id, from) != self.graph.nodes[id].name
+    }
+
     /// Whether a node ends something: a sum, a joint, an activation.
     fn joins(&self, id: NodeId) -> bool {
         match self.op(id) {
-            Op::Add | Op::Concat | Op::ChannelShuffle { .. } => true,
+            Op::Add | Op::Mul | Op::Concat | Op::ChannelShuffle { .. } => true,
             Op::Act(act) => !matches!(act, Act::Sigmoid | Act::HardSigmoid),
             _ => false,
         }
