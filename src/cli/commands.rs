@@ -268,7 +268,9 @@ pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
         device: args.device,
         reps: usize::from(args.reps),
     };
-    let report = bench::run(&setup, &progress_bar::job())?;
+    let job = progress_bar::job();
+    let report = bench::run(&setup, &job)?;
+    tell(&job.take_notices());
     if args.json {
         print_json(&report)?;
     } else {

@@ -23,20 +23,12 @@ pub fn missing_feature(choice: DeviceChoice) -> Option<&'static str> {
     }
 }
 
-/// Opens a device.
-///
-/// # Errors
-/// Of kind `Device`: why a GPU that was asked for cannot be used. `Auto` never fails.
-pub fn open(choice: DeviceChoice) -> Result<Device> {
-    open_and_say(choice).map(|(device, _)| device)
-}
-
 /// Opens a device; beside it stands what the user should know: why `Auto` came to the CPU in a build that has
 /// a GPU's feature.
 ///
 /// # Errors
-/// As [`open`].
-pub fn open_and_say(choice: DeviceChoice) -> Result<(Device, Option<String>)> {
+/// Of kind `Device`: why a GPU that was asked for cannot be used. `Auto` never fails.
+pub fn open(choice: DeviceChoice) -> Result<(Device, Option<String>)> {
     match choice {
         DeviceChoice::Cpu => Ok((Device::Cpu, None)),
         DeviceChoice::Cuda | DeviceChoice::Metal => Ok((gpu(choice)?, None)),

@@ -96,7 +96,7 @@ impl Model {
         given: &GivenFacts,
         choice: DeviceChoice,
     ) -> Result<Self> {
-        let (device, said) = device::open_and_say(choice)?;
+        let (device, said) = device::open(choice)?;
         let mut model = Self::open_with(source, arch, given, &device)?;
         model.notices.extend(said);
         Ok(model)
