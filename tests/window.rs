@@ -15,7 +15,7 @@ use camlens::ui::{Answer, App, Ask, FilePicker, Message, Options};
 use egui::accesskit::Role;
 use egui::{Context, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, Pos2, vec2};
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
 
 /// Long enough for a loaded machine with a debug build.
 const PATIENCE: Duration = Duration::from_secs(90);
