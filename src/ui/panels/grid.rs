@@ -70,7 +70,10 @@ fn messages_ui(app: &mut App, ui: &mut Ui) {
             .corner_radius(6.0)
             .inner_margin(Margin::symmetric(12, 8))
             .show(ui, |ui| {
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                // As high as its words: a plain layout from the right would fill the whole grid.
+                let size = vec2(ui.available_width(), ui.spacing().interact_size.y);
+                let line = Layout::right_to_left(Align::Center);
+                ui.allocate_ui_with_layout(size, line, |ui| {
                     let close = Button::new(RichText::new(words::DISMISS).color(ink)).frame(false);
                     if ui.add(close).clicked() {
                         gone = Some(i);
