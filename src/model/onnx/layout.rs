@@ -95,6 +95,12 @@ impl Translator<'_> {
     pub(super) fn concat(&mut self, step: &Step<'_>) -> Result<Value> {
         let mut ids = Vec::with_capacity(step.inputs.len());
         let mut channels = 0usize;
+        if (0..step.inputs.len()).any(|i| step.constant(i).is_some()) {
+            return Err(self.refuse(
+                step,
+                "joins a constant to a result of the network (a class token); load a vision transformer from its state dict (safetensors)",
+            ));
+        }
         let (first, view) = self.node_input(step, 0)?;
         let axis = wrapped(step.int("axis", 1), view.rank());
         let Some(axis) =
