@@ -269,11 +269,10 @@ impl Session {
     /// The device failed while maps were made: those that wait for it will not come.
     fn lose(&mut self, error: Error) {
         let words = error.to_string();
-        for state in self.maps.values_mut() {
-            if matches!(state, MapState::Waiting) {
-                *state = MapState::Failed(words.clone());
-            }
-        }
+        self.maps
+            .values_mut()
+            .filter(|state| matches!(state, MapState::Waiting))
+            .for_each(|state| *state = MapState::Failed(words.clone()));
         self.lost = Some(words);
         self.errors.push(error);
     }
