@@ -17,6 +17,8 @@ pub enum Kind {
     Model,
     /// Well-formed, but not something this version can do.
     Unsupported,
+    /// The device that the arithmetic runs on cannot be had or failed; the CPU would do.
+    Device,
     /// A computation gave no usable number.
     Numeric,
     /// Reading or writing failed.
@@ -52,6 +54,11 @@ impl Error {
     /// The sentence for people.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// Whether the device is to blame, so that the CPU can be offered.
+    pub fn is_of_device(&self) -> bool {
+        self.kind == Kind::Device
     }
 
     /// Whether this is the user's own wish to stop rather than a fault.

@@ -344,6 +344,54 @@ fn what_does_not_exist_is_named_with_what_does() {
 }
 
 #[test]
+fn a_device_that_is_not_built_in_is_said_in_one_line_that_offers_the_cpu() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("maps");
+    for (device, built) in [
+        ("cuda", cfg!(feature = "cuda")),
+        ("metal", cfg!(feature = "metal")),
+    ] {
+        if built {
+            continue;
+        }
+        for verb in ["predict", "layers", "facts", "explain"] {
+            let mut args = vec![verb, "--demo", "--device", device];
+            if verb == "explain" {
+                args.extend(["--out", path(&out)]);
+            }
+            let done = camlens(&args);
+            assert_eq!(done.status.code(), Some(1), "{args:?}");
+            assert_eq!(
+                text(&done.stderr),
+                format!(
+                    "camlens: device '{device}' needs a build with the feature '{device}'; \
+                     '--device cpu' runs on the CPU\n"
+                )
+            );
+            assert!(done.stdout.is_empty());
+        }
+        assert!(!out.join("manifest.json").exists());
+    }
+    for device in ["auto", "cpu"] {
+        if device == "auto" && cfg!(any(feature = "cuda", feature = "metal")) {
+            continue;
+        }
+        ok(&["layers", "--demo", "--device", device]);
+        let out = dir.path().join(device);
+        ok(&["explain", "--demo", "--device", device, "--out", path(&out)]);
+        let manifest = json(&out.join("manifest.json"));
+        assert_eq!(manifest["device"], "cpu");
+        assert_eq!(manifest["plan"]["device"], device);
+    }
+    assert_eq!(
+        camlens(&["layers", "--demo", "--device", "tpu"])
+            .status
+            .code(),
+        Some(2)
+    );
+}
+
+#[test]
 fn without_a_display_one_line_points_to_what_works() {
     if cfg!(not(target_os = "linux")) {
         return;

@@ -226,6 +226,26 @@ fn pools() {
 }
 
 #[test]
+fn the_first_of_equal_maxima_gets_a_planes_gradient() {
+    let x = [
+        0f32, 3.0, 3.0, 1.0, 0.0, 0.0, 0.0, 0.0, -1.0, -2.0, -1.0, -1.0,
+    ];
+    let x = Tensor::from_slice(&x, (1, 3, 2, 2), &Device::Cpu).unwrap();
+    let given = Tensor::from_slice(&[5f32, 6.0, 7.0], (1, 3, 1, 1), &Device::Cpu).unwrap();
+    for kernels in all_kernels() {
+        let op = Op::GlobalMaxPool;
+        let y = kernels.apply(&op, &[&x]).unwrap();
+        let shares = kernels.grad(&op, &[&x], &y, &given).unwrap();
+        assert_eq!(
+            camlens::model::kernels::values(&shares[0]).unwrap(),
+            [0.0, 5.0, 0.0, 0.0, 6.0, 0.0, 0.0, 0.0, 7.0, 0.0, 0.0, 0.0],
+            "{}",
+            kernels.name()
+        );
+    }
+}
+
+#[test]
 fn norms_and_scales() {
     let norm = || LayerNorm {
         weight: noise("w", &[6]),

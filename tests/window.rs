@@ -15,7 +15,7 @@ use camlens::ui::{Answer, App, Ask, FilePicker, Message, Options};
 use egui::accesskit::Role;
 use egui::{Context, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, Pos2, vec2};
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
 
 /// Long enough for a loaded machine with a debug build.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -152,7 +152,7 @@ fn errors(app: &App) -> Vec<String> {
     app.messages()
         .iter()
         .filter_map(|m| match m {
-            Message::Error(words) => Some(words.clone()),
+            Message::Error(words) | Message::Device(words) => Some(words.clone()),
             Message::Done(_) => None,
         })
         .collect()
@@ -653,6 +653,129 @@ fn a_desktop_without_dialogs_is_told_what_else_works() {
     h.key_press_modifiers(Modifiers::COMMAND, Key::O);
     steps(&mut h, 4);
     assert!(errors(h.state())[0].contains("path"));
+}
+
+// ---- device ------------------------------------------------------------------------------------
+
+#[test]
+fn the_device_is_chosen_in_the_menu_and_what_is_not_built_is_grey() {
+    let mut h = window();
+    let before = Arc::clone(h.state().session().model().unwrap());
+    let open_menu = |h: &mut Harness<'_, App>| {
+        h.get_by_label("File").click();
+        steps(h, 3);
+        h.get_by_label_contains("Device").click();
+        steps(h, 3);
+    };
+    open_menu(&mut h);
+    h.get_by_role_and_label(Role::Button, "CPU");
+    for (feature, built, name) in [
+        ("cuda", cfg!(feature = "cuda"), "CUDA (NVIDIA)"),
+        ("metal", cfg!(feature = "metal"), "Metal (Apple)"),
+    ] {
+        if !built {
+            let words = format!("{name}: needs a build with the feature '{feature}'");
+            let entry = h.get_by_role_and_label(Role::Button, &words);
+            assert!(entry.accesskit_node().is_disabled(), "{words}");
+        }
+    }
+    if cfg!(any(feature = "cuda", feature = "metal")) {
+        return;
+    }
+    h.get_by_role_and_label(Role::Button, "Automatic").click();
+    until(&mut h, "the network on the chosen device", |app| {
+        app.session().device() == DeviceChoice::Auto && app.is_complete()
+    });
+    let after = h.state().session().model().unwrap();
+    assert!(
+        !Arc::ptr_eq(&before, after),
+        "the network was not opened again"
+    );
+    assert!(h.state().exhibit().unwrap().panels[0].map.is_some());
+    // A build without a GPU's feature has nothing to fall back from.
+    assert!(!h.state().session().notices().any(|n| n.contains("CPU")));
+    open_menu(&mut h);
+    h.get_by_role_and_label(Role::Button, "Automatic: CPU");
+    h.get_by_role_and_label(Role::Button, "CPU").click();
+    until(&mut h, "the network on the CPU", |app| {
+        app.session().device() == DeviceChoice::Cpu && app.is_complete()
+    });
+    assert!(errors(h.state()).is_empty());
+}
+
+/// A GPU that this build cannot use, if there is one.
+fn unbuilt() -> Option<(DeviceChoice, &'static str)> {
+    if cfg!(not(feature = "cuda")) {
+        Some((DeviceChoice::Cuda, "cuda"))
+    } else if cfg!(not(feature = "metal")) {
+        Some((DeviceChoice::Metal, "metal"))
+    } else {
+        None
+    }
+}
+
+#[test]
+fn a_device_that_cannot_be_had_leaves_what_is_open_and_offers_the_cpu() {
+    let Some((choice, feature)) = unbuilt() else {
+        return;
+    };
+    let mut h = window();
+    let before = Arc::clone(h.state().session().model().unwrap());
+    h.state_mut().send(Command::Device(choice));
+    until(&mut h, "words about the device", |app| {
+        matches!(app.messages(), [Message::Device(_)])
+    });
+    let said = errors(h.state()).remove(0);
+    assert_eq!(
+        said,
+        format!("device '{feature}' needs a build with the feature '{feature}'")
+    );
+    until(&mut h, "the maps that stood", App::is_complete);
+    let app = h.state();
+    assert_eq!(app.session().device(), DeviceChoice::Cpu);
+    assert!(Arc::ptr_eq(&before, app.session().model().unwrap()));
+    // The words leave room for the maps.
+    let name = camlens::text::window::picture_of_panel(1, "Grad-CAM", &stop_name(app, 0));
+    let picture = h.get_by_role_and_label(Role::Image, &name).rect();
+    assert!(picture.height() > 150.0, "{picture:?}");
+    // Maps of other layers still come.
+    h.get_by_role_and_label(Role::Slider, "Layer, panel 1")
+        .set_value_accesskit(1.0);
+    until(&mut h, "a map after the fault", |app| {
+        app.is_complete() && app.grid().panels[0].stop == 1
+    });
+    h.get_by_label("Use the CPU").click();
+    steps(&mut h, 3);
+    assert!(h.state().messages().is_empty());
+    assert!(h.state().is_complete(), "the CPU was in use already");
+}
+
+#[test]
+fn a_start_on_a_device_that_cannot_be_had_goes_on_by_the_button() {
+    let Some((choice, _)) = unbuilt() else {
+        return;
+    };
+    let options = Options {
+        image: Some(ImageSource::Path(sample())),
+        device: choice,
+        ..Options::default()
+    };
+    let mut h = Harness::builder()
+        .with_size([1000.0, 640.0])
+        .with_max_steps(60)
+        .with_step_dt(1.0 / 60.0)
+        .build_eframe(move |cc| {
+            App::new(&cc.egui_ctx, &options, Box::new(FakePicker::default())).unwrap()
+        });
+    until(&mut h, "words about the device", |app| {
+        matches!(app.messages(), [Message::Device(_)])
+    });
+    assert!(h.state().session().model().is_none());
+    steps(&mut h, 2);
+    h.get_by_label("Use the CPU").click();
+    until(&mut h, "the maps on the CPU", App::is_complete);
+    assert_eq!(h.state().session().device(), DeviceChoice::Cpu);
+    assert!(h.state().messages().is_empty());
 }
 
 // ---- pictures out ------------------------------------------------------------------------------

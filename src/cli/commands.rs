@@ -15,7 +15,7 @@ use super::progress_bar;
 use crate::error::Result;
 use crate::explain::catalogue::METHODS;
 use crate::job::Job;
-use crate::model::{Layer, Model, device};
+use crate::model::{Layer, Model};
 #[cfg(feature = "gui")]
 use crate::plan::ImageSource;
 use crate::plan::ModelSource;
@@ -55,12 +55,11 @@ const NOTICES_SHOWN: usize = 8;
 
 /// Opens the network that the arguments name, with what they say about it.
 fn open(args: &ModelArgs) -> Result<Model> {
-    let device = device::open(args.device)?;
-    Model::open_with(
+    Model::open_on(
         &args.source(),
         args.arch.as_deref(),
         &args.given()?,
-        &device,
+        args.device,
     )
 }
 
@@ -269,7 +268,9 @@ pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
         device: args.device,
         reps: usize::from(args.reps),
     };
-    let report = bench::run(&setup, &progress_bar::job())?;
+    let job = progress_bar::job();
+    let report = bench::run(&setup, &job)?;
+    tell(&job.take_notices());
     if args.json {
         print_json(&report)?;
     } else {

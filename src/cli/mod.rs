@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::error::Result;
+use crate::text;
 use args::{Cli, Command};
 
 /// Runs the program with the arguments of the process.
@@ -20,7 +21,11 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("camlens: {error}");
+            if error.is_of_device() {
+                eprintln!("camlens: {}", text::device::offer_cpu(error.message()));
+            } else {
+                eprintln!("camlens: {error}");
+            }
             ExitCode::from(1)
         }
     }

@@ -21,7 +21,7 @@ use candle_core::{Device, Tensor};
 
 use crate::error::Result;
 use crate::job::Job;
-use crate::plan::{GivenFacts, ModelSource};
+use crate::plan::{DeviceChoice, GivenFacts, ModelSource};
 use crate::preprocess::ModelInput;
 use crate::text::{fault, notice};
 use backward::{Gradient, Taps};
@@ -83,6 +83,23 @@ impl Model {
     /// One sentence that names the file, what was found and what was expected.
     pub fn open(source: &ModelSource, arch: Option<&str>, device: &Device) -> Result<Self> {
         Self::open_with(source, arch, &GivenFacts::default(), device)
+    }
+
+    /// Opens a device and a network on it; what the automatic choice fell back from is told among the
+    /// notices.
+    ///
+    /// # Errors
+    /// As [`device::open`] and [`Model::open_with`].
+    pub fn open_on(
+        source: &ModelSource,
+        arch: Option<&str>,
+        given: &GivenFacts,
+        choice: DeviceChoice,
+    ) -> Result<Self> {
+        let (device, said) = device::open(choice)?;
+        let mut model = Self::open_with(source, arch, given, &device)?;
+        model.notices.extend(said);
+        Ok(model)
     }
 
     /// Opens a network; what the user says about it comes before what its files say.

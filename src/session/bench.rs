@@ -95,7 +95,10 @@ pub struct Report {
 /// As opening and running the network.
 pub fn run(setup: &Setup, job: &Job) -> Result<Report> {
     let reps = setup.reps.max(1);
-    let device = device::open(setup.device)?;
+    let (device, said) = device::open(setup.device)?;
+    if let Some(words) = said {
+        job.notice(words);
+    }
     let open = || Model::open(&setup.model, None, &device);
     let mut rows = Vec::new();
     let mut row = |id, what: String, reps, f: &mut dyn FnMut() -> Result<()>| -> Result<()> {
@@ -126,7 +129,9 @@ pub fn run(setup: &Setup, job: &Job) -> Result<Report> {
         row(id, words::to_layer(&layer), reps, &mut || {
             let trace = model.forward(&input, &quiet)?;
             let mut taps = model.gradients(&trace, 0)?;
-            taps.at(&trace, node, &quiet).map(|_| ())
+            taps.at(&trace, node, &quiet)?;
+            // A GPU is only asked so far; the time is that of the answer.
+            Ok(device.synchronize()?)
         })?;
     }
     let stages = model.layers_named("stages")?;

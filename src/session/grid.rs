@@ -50,12 +50,11 @@ struct Cell {
 /// written.
 pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
     let mut bundle = Bundle::create(out)?;
-    let device = device::open(plan.device)?;
-    let model = Arc::new(Model::open_with(
+    let model = Arc::new(Model::open_on(
         &plan.model,
         plan.arch.as_deref(),
         &plan.given,
-        &device,
+        plan.device,
     )?);
     let params = Analysis::resolved_params(&plan.methods, &plan.params)?;
     let layers = resolve_layers(&model, &plan.layers)?;
@@ -82,7 +81,8 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
                     let field = process_named(&map, &plan.post, &model.facts.label(target));
                     cells.push(Cell { key, map, field });
                 }
-                Err(error) if error.is_cancelled() => return Err(error),
+                // A device that failed once fails the rest of the grid as well.
+                Err(error) if error.is_cancelled() || error.is_of_device() => return Err(error),
                 Err(error) => failed.push((key, error.to_string())),
             }
         }
@@ -109,7 +109,7 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
             "shape": [1, analysis.input.channels, analysis.input.height, analysis.input.width],
             "source_from_model": analysis.input.source_from_model,
         },
-        "device": device::name(&device),
+        "device": device::name(model.device()),
         "target": target,
         "finding": findings.get(target),
         "logits": analysis.logits,

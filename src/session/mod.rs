@@ -27,7 +27,7 @@ use crate::explain::RawMap;
 use crate::job::Progress;
 use crate::model::Model;
 use crate::plan::{DeviceChoice, GivenFacts, ImageSource, MapKey, ModelSource};
-use worker::{Event, Request, Worker};
+use worker::{Event, Request, Setup, Worker};
 
 /// A map that was asked for.
 #[derive(Clone)]
@@ -43,6 +43,16 @@ pub enum MapState {
 /// What the window works on.
 pub struct Session {
     worker: Worker,
+    /// What was last asked for; what is open, where that failed.
+    asked: Option<Setup>,
+    /// What the open network was opened with.
+    opened: Option<Setup>,
+    /// Where the next network is to run.
+    device: DeviceChoice,
+    /// Whether the network that was asked for is on its way.
+    opening: bool,
+    /// The device failed in the middle of its work; why, in words.
+    lost: Option<String>,
     model: Option<Arc<Model>>,
     picture: Option<Arc<Picture>>,
     findings: Vec<Finding>,
@@ -67,7 +77,12 @@ impl Session {
     /// The worker thread cannot be started.
     pub fn new(device: DeviceChoice, wake: impl Fn() + Send + Sync + 'static) -> Result<Self> {
         Ok(Self {
-            worker: Worker::start(device, Arc::new(wake))?,
+            worker: Worker::start(Arc::new(wake))?,
+            asked: None,
+            opened: None,
+            device,
+            opening: false,
+            lost: None,
             model: None,
             picture: None,
             findings: Vec::new(),
@@ -92,7 +107,38 @@ impl Session {
 
     /// As [`Session::open_model`]; what the user says about the network comes before what its files say.
     pub fn open_model_with(&mut self, source: ModelSource, given: GivenFacts) {
-        self.submit(Request::OpenModel(source, given));
+        self.open_setup(Setup {
+            source,
+            given,
+            device: self.device,
+        });
+    }
+
+    fn open_setup(&mut self, setup: Setup) {
+        self.asked = Some(setup.clone());
+        self.opening = true;
+        self.submit(Request::OpenModel(setup));
+    }
+
+    /// Opens the network again on another device; the present one stays until the new one is there, and stays
+    /// where the device cannot be had.
+    pub fn set_device(&mut self, device: DeviceChoice) {
+        self.device = device;
+        let Some(asked) = self.asked.clone() else {
+            return;
+        };
+        let setup = Setup { device, ..asked };
+        if self.lost.is_some() || self.opening || self.opened.as_ref() != Some(&setup) {
+            self.open_setup(setup);
+        } else {
+            // That is what stands.
+            self.asked = Some(setup);
+        }
+    }
+
+    /// Where the open network runs, as it was chosen; before one is open, where it is to run.
+    pub fn device(&self) -> DeviceChoice {
+        self.opened.as_ref().map_or(self.device, |s| s.device)
     }
 
     /// Opens an image; the present one stays until the new one is there.
@@ -127,7 +173,11 @@ impl Session {
         for key in &now {
             self.maps.insert(key.clone(), MapState::Waiting);
         }
-        if !now.is_empty() || !ahead.is_empty() {
+        if let Some(words) = &self.lost {
+            for key in now {
+                self.maps.insert(key, MapState::Failed(words.clone()));
+            }
+        } else if !now.is_empty() || !ahead.is_empty() {
             self.submit(Request::Maps { now, ahead });
         }
     }
@@ -150,15 +200,24 @@ impl Session {
     fn take(&mut self, generation: u64, event: Event) {
         let current = generation == self.generation;
         match event {
-            Event::Model(Ok(model)) => {
+            Event::Model(setup, Ok(model)) => {
+                self.opening &= self.asked.as_ref() != Some(&setup);
                 self.model = Some(model);
+                self.opened = Some(setup);
                 self.forget();
             }
             Event::Picture(Ok(picture)) => {
                 self.picture = Some(picture);
                 self.forget();
             }
-            Event::Model(Err(error)) | Event::Picture(Err(error)) => self.report(error),
+            Event::Model(setup, Err(error)) => {
+                if self.asked.as_ref() == Some(&setup) {
+                    self.opening = false;
+                    self.go_back(&error);
+                }
+                self.report(error);
+            }
+            Event::Picture(Err(error)) => self.report(error),
             Event::Findings(Ok((findings, top, notices))) if current => {
                 self.findings = findings;
                 self.top = top;
@@ -168,6 +227,9 @@ impl Session {
             Event::Findings(Err(error)) => {
                 if current {
                     self.settled = true;
+                    if error.is_of_device() {
+                        self.lost = Some(error.to_string());
+                    }
                 }
                 self.report(error);
             }
@@ -178,6 +240,9 @@ impl Session {
             }
             Event::Map(key, Err(error)) if current => {
                 self.maps.insert(key, MapState::Failed(error.to_string()));
+                if error.is_of_device() {
+                    self.lose(error);
+                }
             }
             Event::Progress(progress) if current => self.progress = Some(progress),
             Event::Idle if current => {
@@ -187,6 +252,29 @@ impl Session {
             // Results of a model or an image that is no longer open.
             _ => {}
         }
+    }
+
+    /// A network could not be opened: what is open counts again.
+    fn go_back(&mut self, error: &Error) {
+        let Some(opened) = &self.opened else {
+            return;
+        };
+        self.device = opened.device;
+        // Where only the device is to blame the same network may be asked for on another one.
+        if !error.is_of_device() {
+            self.asked = Some(opened.clone());
+        }
+    }
+
+    /// The device failed while maps were made: those that wait for it will not come.
+    fn lose(&mut self, error: Error) {
+        let words = error.to_string();
+        self.maps
+            .values_mut()
+            .filter(|state| matches!(state, MapState::Waiting))
+            .for_each(|state| *state = MapState::Failed(words.clone()));
+        self.lost = Some(words);
+        self.errors.push(error);
     }
 
     fn report(&mut self, error: Error) {
@@ -204,6 +292,7 @@ impl Session {
         self.maps.clear();
         self.wanted = Default::default();
         self.settled = false;
+        self.lost = None;
     }
 
     /// Stops what is being computed. Maps that were waiting can be asked for again.
@@ -269,5 +358,53 @@ impl Session {
     /// Time from the start of the session to its first map.
     pub fn first_map_after(&self) -> Option<Duration> {
         self.first_map_after
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::fault;
+
+    fn key(layer: &str) -> MapKey {
+        MapKey {
+            method: "grad-cam".to_owned(),
+            layer: layer.to_owned(),
+            target: 0,
+            params: Default::default(),
+        }
+    }
+
+    fn failed(session: &Session, layer: &str) -> bool {
+        matches!(session.map(&key(layer)), MapState::Failed(words) if words.contains("memory"))
+    }
+
+    #[test]
+    fn a_device_that_fails_in_a_walk_is_said_once_and_not_asked_again() -> Result<()> {
+        let mut session = Session::new(DeviceChoice::Cpu, || {})?;
+        session.findings = vec![Finding {
+            index: 0,
+            label: String::new(),
+            logit: 0.0,
+            probability: 0.5,
+            score: None,
+            trained: true,
+        }];
+        for layer in ["a", "b"] {
+            session.maps.insert(key(layer), MapState::Waiting);
+        }
+        let full = fault::device_failed("cuda", "out of memory");
+        session.take(0, Event::Map(key("a"), Err(full)));
+        assert!(failed(&session, "a") && failed(&session, "b"));
+        let errors = session.take_errors();
+        assert!(errors.len() == 1 && errors[0].is_of_device());
+        // What is asked for next fails at once instead of waiting for ever.
+        session.want(&[key("c")], &[key("d")]);
+        assert!(failed(&session, "c") && !session.is_busy());
+        assert!(session.take_errors().is_empty());
+        // Another pair may fit.
+        session.forget();
+        assert!(session.lost.is_none());
+        Ok(())
     }
 }

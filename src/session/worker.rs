@@ -17,17 +17,25 @@ use super::picture::Picture;
 use crate::error::{Error, Result};
 use crate::explain::RawMap;
 use crate::job::{Job, Progress};
-use crate::model::{Model, device};
+use crate::model::Model;
 use crate::plan::{DeviceChoice, GivenFacts, ImageSource, MapKey, ModelSource};
 use crate::text::{fault, window};
 
 /// Shortest time between two progress reports.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 
+/// Which network is opened, with what the user says about it, and where it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Setup {
+    pub(super) source: ModelSource,
+    pub(super) given: GivenFacts,
+    pub(super) device: DeviceChoice,
+}
+
 /// What the worker is asked for.
 #[derive(Clone, Debug)]
 pub(super) enum Request {
-    OpenModel(ModelSource, GivenFacts),
+    OpenModel(Setup),
     OpenPicture(ImageSource),
     /// Maps that are on screen, then maps that may be asked for next.
     Maps {
@@ -51,7 +59,7 @@ impl Request {
 
 /// What comes back.
 pub(super) enum Event {
-    Model(Result<Arc<Model>>),
+    Model(Setup, Result<Arc<Model>>),
     Picture(Result<Arc<Picture>>),
     /// The forward pass of the present model and image.
     Findings(Result<(Vec<Finding>, usize, Vec<String>)>),
@@ -88,7 +96,7 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts the thread. `wake` is called after every event.
-    pub(super) fn start(choice: DeviceChoice, wake: Arc<dyn Fn() + Send + Sync>) -> Result<Self> {
+    pub(super) fn start(wake: Arc<dyn Fn() + Send + Sync>) -> Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             ready: Condvar::new(),
@@ -101,7 +109,6 @@ impl Worker {
                 Thread {
                     shared: for_thread,
                     out: Outbox { sender, wake },
-                    choice,
                     model: None,
                     picture: None,
                     analysis: None,
@@ -188,7 +195,6 @@ impl Outbox {
 struct Thread {
     shared: Arc<Shared>,
     out: Outbox,
-    choice: DeviceChoice,
     model: Option<Arc<Model>>,
     picture: Option<Arc<Picture>>,
     analysis: Option<Analysis>,
@@ -251,16 +257,16 @@ impl Thread {
 
     fn serve(&mut self, generation: u64, request: &Request, job: &Job) {
         match request {
-            Request::OpenModel(source, given) => {
+            Request::OpenModel(setup) => {
                 job.progress(window::OPENING_MODEL, 0, 0);
-                let opened = device::open(self.choice)
-                    .and_then(|device| Model::open_with(source, None, given, &device))
-                    .map(Arc::new);
+                let opened =
+                    Model::open_on(&setup.source, None, &setup.given, setup.device).map(Arc::new);
                 if let Ok(model) = &opened {
                     self.model = Some(Arc::clone(model));
                 }
                 let fine = opened.is_ok();
-                self.out.send(generation, Event::Model(opened));
+                self.out
+                    .send(generation, Event::Model(setup.clone(), opened));
                 if fine {
                     self.analyse(generation, job);
                 }
@@ -319,7 +325,12 @@ impl Thread {
             if map.as_ref().is_err_and(Error::is_cancelled) {
                 return;
             }
+            let lost = map.as_ref().is_err_and(Error::is_of_device);
             self.out.send(generation, Event::Map(key.clone(), map));
+            if lost {
+                // The other maps would fail as well, each after its time.
+                return;
+            }
         }
     }
 }

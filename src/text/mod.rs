@@ -1,6 +1,7 @@
 //! Every string that a user reads, in one place, so that a second language can be added later.
 //!
 //! * [`bench`]: the program's own timings
+//! * [`device`]: where the arithmetic runs
 //! * [`fact`]: what is known about a network
 //! * [`fault`]: the sentences of errors
 //! * [`notice`]: what is said beside a result that stands
@@ -11,6 +12,7 @@
 //! stand in the catalogue (`explain/catalogue.rs`).
 
 pub mod bench;
+pub mod device;
 pub mod fact;
 pub mod fault;
 pub mod figure;

@@ -16,7 +16,7 @@ use super::state::{Grid, Look};
 use super::viewport::Viewport;
 use crate::error::{Error, Kind, Result};
 use crate::export::{png_bytes, safe_name, write_whole};
-use crate::plan::{GivenFacts, ImageSource, ModelSource, Sign};
+use crate::plan::{DeviceChoice, GivenFacts, ImageSource, ModelSource, Sign};
 use crate::session::{Exhibit, ExhibitPanel, samples, save_facts};
 use crate::text::{APP, RESEARCH_ONLY, fact, window as words};
 
@@ -43,6 +43,7 @@ impl App {
                     self.open_image(ImageSource::Sample(sample.name.clone()));
                 }
             }
+            Command::Device(choice) => self.run_on(choice),
             Command::ModelFacts => self.open_facts(),
             Command::Export => self.ask_export(ctx),
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
@@ -149,6 +150,13 @@ impl App {
         self.model_source = source.clone();
         self.given = GivenFacts::default();
         self.session.open_model(source);
+    }
+
+    /// Opens the network again on another device.
+    fn run_on(&mut self, choice: DeviceChoice) {
+        self.stopped = false;
+        self.messages.retain(|m| !matches!(m, Message::Device(_)));
+        self.session.set_device(choice);
     }
 
     // ---- facts about the network -------------------------------------------------------------------

@@ -41,6 +41,8 @@ pub(super) enum Sheet {
 pub enum Message {
     /// Something went wrong.
     Error(String),
+    /// The device cannot be had or failed; the CPU is offered.
+    Device(String),
     /// Something is done.
     Done(String),
 }

@@ -2,6 +2,7 @@
 
 use egui::{Context, Key, KeyboardShortcut, ModifierNames, Modifiers};
 
+use crate::plan::DeviceChoice;
 use crate::text::window as words;
 
 /// An action.
@@ -15,6 +16,8 @@ pub enum Command {
     OpenDemoModel,
     /// Open a sample case, by its place in the menu.
     OpenSample(usize),
+    /// Run the network elsewhere.
+    Device(DeviceChoice),
     /// See and settle what is known about the network.
     ModelFacts,
     /// Write the annotated grid as a PNG.
@@ -100,6 +103,7 @@ impl Command {
             Self::OpenModel => Word::OpenModel,
             Self::OpenDemoModel => Word::OpenDemoModel,
             Self::OpenSample(_) => Word::OpenSample,
+            Self::Device(choice) => Word::Device(choice),
             Self::ModelFacts => Word::ModelFacts,
             Self::Export => Word::Export,
             Self::Quit => Word::Quit,

@@ -63,7 +63,12 @@ impl App {
             self.wanted = None;
         }
         for error in errors {
-            self.say(Message::Error(error.to_string()));
+            let words = error.to_string();
+            self.say(if error.is_of_device() {
+                Message::Device(words)
+            } else {
+                Message::Error(words)
+            });
             self.first_error.get_or_insert(error);
         }
     }

@@ -288,10 +288,20 @@ fn layer_norm_grad(x: &Tensor, given: &Tensor, norm: &LayerNorm) -> Result<Tenso
 fn global_max_grad(x: &Tensor, given: &Tensor) -> Result<Tensor> {
     let (n, c, h, w) = x.dims4()?;
     let flat = x.contiguous()?.reshape((n * c, h * w))?;
-    let at = flat.argmax_keepdim(1)?;
-    let zeros = Tensor::zeros((n * c, h * w), given.dtype(), given.device())?;
+    // candle's argmax on GPUs takes any of several equal maxima. Ranked from the last place to the first, the
+    // first maximum is the one with the highest rank.
+    let rank: Vec<f32> = (1..=h * w).rev().map(|rank| rank as f32).collect();
+    let rank = Tensor::from_vec(rank, (1, h * w), x.device())?.to_dtype(x.dtype())?;
+    let is_max = flat
+        .broadcast_eq(&flat.max_keepdim(1)?)?
+        .to_dtype(x.dtype())?;
+    let ranked = is_max.broadcast_mul(&rank)?;
+    let first = ranked.broadcast_eq(&ranked.max_keepdim(1)?)?;
     let given = given.contiguous()?.reshape((n * c, 1))?;
-    Ok(zeros.scatter_add(&at, &given, 1)?.reshape((n, c, h, w))?)
+    Ok(first
+        .to_dtype(given.dtype())?
+        .broadcast_mul(&given)?
+        .reshape((n, c, h, w))?)
 }
 
 fn shuffle(x: &Tensor, groups: usize) -> Result<Tensor> {

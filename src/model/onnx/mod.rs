@@ -106,7 +106,7 @@ impl Model {
         let named = |e: crate::Error| {
             let words = e.to_string();
             let said = words.contains(name) && !words.contains(char::is_control);
-            if said {
+            if said || e.is_of_device() {
                 e
             } else {
                 fault::onnx_inside(name, &e)

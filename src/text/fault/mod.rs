@@ -3,6 +3,7 @@
 //! Each function returns a finished [`Error`]. Paths come last or in front, in quotes, as the user
 //! gave them.
 
+mod device;
 mod facts;
 mod model;
 mod model_file;
@@ -12,6 +13,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use crate::error::{Error, Kind};
+pub use device::*;
 pub use facts::*;
 pub use model::*;
 pub use model_file::*;
@@ -38,14 +40,6 @@ fn unsupported(message: String) -> Error {
 /// The user asked to stop.
 pub fn cancelled() -> Error {
     Error::new(Kind::Cancelled, "stopped at your request")
-}
-
-/// A tensor operation failed.
-pub fn tensor(error: &candle_core::Error) -> Error {
-    // candle appends a backtrace when one is asked for by the environment: only the first line is for people.
-    let words = error.to_string();
-    let first = words.lines().next().unwrap_or_default();
-    Error::new(Kind::Numeric, format!("tensor arithmetic failed: {first}"))
 }
 
 /// Reading `path` failed.

@@ -131,11 +131,6 @@ pub fn other_arch(name: &str, wanted: &str, found: &str) -> Error {
     ))
 }
 
-/// A device that cannot be had.
-pub fn device(name: &str, why: &str) -> Error {
-    unsupported(format!("device '{name}' cannot be used: {why}"))
-}
-
 /// The input has other channels than the network.
 pub fn input_channels(found: usize, expected: usize) -> Error {
     input(format!(

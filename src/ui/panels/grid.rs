@@ -7,9 +7,11 @@ use egui::{
 };
 
 use super::cell;
-use crate::text::window as words;
+use crate::plan::DeviceChoice;
+use crate::text::{device, window as words};
 use crate::ui::App;
 use crate::ui::app::Message;
+use crate::ui::command::Command;
 use crate::ui::theme::{self, space};
 
 const GAP: f32 = 10.0;
@@ -57,9 +59,10 @@ pub(in crate::ui) fn grid_ui(app: &mut App, ui: &mut Ui) {
 fn messages_ui(app: &mut App, ui: &mut Ui) {
     let p = theme::palette(ui);
     let mut gone = None;
+    let mut wish = None;
     for (i, message) in app.messages.iter().enumerate() {
         let (fill, ink, text) = match message {
-            Message::Error(text) => (p.error_ground, p.error, text),
+            Message::Error(text) | Message::Device(text) => (p.error_ground, p.error, text),
             Message::Done(text) => (p.selected, p.text, text),
         };
         Frame::new()
@@ -67,10 +70,17 @@ fn messages_ui(app: &mut App, ui: &mut Ui) {
             .corner_radius(6.0)
             .inner_margin(Margin::symmetric(12, 8))
             .show(ui, |ui| {
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                // As high as its words: a plain layout from the right would fill the whole grid.
+                let size = vec2(ui.available_width(), ui.spacing().interact_size.y);
+                let line = Layout::right_to_left(Align::Center);
+                ui.allocate_ui_with_layout(size, line, |ui| {
                     let close = Button::new(RichText::new(words::DISMISS).color(ink)).frame(false);
                     if ui.add(close).clicked() {
                         gone = Some(i);
+                    }
+                    if matches!(message, Message::Device(_)) && ui.button(device::USE_CPU).clicked()
+                    {
+                        wish = Some(Command::Device(DeviceChoice::Cpu));
                     }
                     ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                         let words = RichText::new(text).color(ink);
@@ -82,6 +92,9 @@ fn messages_ui(app: &mut App, ui: &mut Ui) {
     }
     if let Some(i) = gone {
         app.messages.remove(i);
+    }
+    if let Some(command) = wish {
+        app.send(command);
     }
 }
 

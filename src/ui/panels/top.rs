@@ -2,8 +2,9 @@
 
 use egui::{Align, Button, Color32, Layout, MenuBar, RichText, Ui};
 
+use crate::model::device::{CHOICES, missing_feature, name};
 use crate::session::samples;
-use crate::text::{APP, window as words};
+use crate::text::{APP, device, window as words};
 use crate::ui::App;
 use crate::ui::command::Command;
 use crate::ui::state::MAX_PANELS;
@@ -73,9 +74,31 @@ fn file_menu(app: &mut App, ui: &mut Ui) {
     item(app, ui, Command::OpenModel);
     item(app, ui, Command::OpenDemoModel);
     item(app, ui, Command::ModelFacts);
+    ui.menu_button(device::MENU, |ui| device_menu(app, ui));
     ui.separator();
     item(app, ui, Command::Export);
     item(app, ui, Command::Quit);
+}
+
+/// Where the network runs; what this build lacks is grey and says what it needs.
+fn device_menu(app: &mut App, ui: &mut Ui) {
+    let chosen = app.session.device();
+    let open = app.session.model().map(|model| name(model.device()));
+    for choice in CHOICES {
+        let command = Command::Device(choice);
+        match (missing_feature(choice), open) {
+            (Some(feature), _) => {
+                ui.add_enabled(false, Button::new(device::needs(choice, feature)));
+            }
+            (None, Some(open)) if choice == chosen => {
+                let entry = Button::selectable(true, device::present(choice, open));
+                if ui.add(entry).clicked() {
+                    app.send(command);
+                }
+            }
+            _ => item(app, ui, command),
+        }
+    }
 }
 
 /// One entry a sample case; what is in it says the tooltip.
