@@ -240,6 +240,13 @@ pub trait Kernels: Send + Sync {
 #[derive(Clone, Default)]
 pub struct Prepared(Arc<cpu::Cache>);
 
+impl Prepared {
+    /// Gives back what only a forward pass needs; the next one makes it again.
+    pub(crate) fn forget_forward(&self) {
+        self.0.forget_forward();
+    }
+}
+
 impl std::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Prepared")

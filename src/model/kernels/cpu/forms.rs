@@ -24,6 +24,16 @@ pub struct Cache {
     backward: Mutex<Vec<(Key, Arc<Backward>)>>,
 }
 
+impl Cache {
+    /// Gives back what only a forward pass needs; the next one makes it again.
+    pub(crate) fn forget_forward(&self) {
+        self.forward
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+}
+
 /// Which form: for an instruction set, with or without BatchNorm's scale multiplied in, by which algorithm.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Key {
