@@ -72,6 +72,9 @@ pub struct Taps {
     values: Vec<Option<Tensor>>,
     /// Steps that have not been visited, counted from the input.
     left: usize,
+    seed: Tensor,
+    /// Steps whose values stay after the walk has passed them; `None` keeps all.
+    kept: Option<Vec<NodeId>>,
 }
 
 impl Taps {
@@ -83,16 +86,45 @@ impl Taps {
         } else {
             engine.singles()
         };
-        let mut values: Vec<Option<Tensor>> = vec![None; engine.graph.nodes.len()];
-        if let Some(last) = values.last_mut() {
-            *last = Some(seed);
-        }
-        Self {
+        let mut taps = Self {
             rule,
-            left: program.steps.len(),
+            left: 0,
             program: Arc::clone(program),
-            values,
+            values: vec![None; engine.graph.nodes.len()],
+            seed,
+            kept: None,
+        };
+        taps.restart();
+        taps
+    }
+
+    fn restart(&mut self) {
+        self.values.fill(None);
+        if let Some(last) = self.values.last_mut() {
+            *last = Some(self.seed.clone());
         }
+        self.left = self.program.steps.len();
+    }
+
+    /// Keeps only what arrives at these nodes, which saves as much memory as the forward pass takes. Others can
+    /// still be asked for, at the price of another walk.
+    pub fn keep_only(&mut self, nodes: &[NodeId]) {
+        let ends = nodes.iter().map(|&node| self.end_of(node));
+        self.kept = Some(ends.collect());
+    }
+
+    /// The node whose output the step of `node` gives.
+    fn end_of(&self, node: NodeId) -> NodeId {
+        let has = |step: &&Step| match step.kind {
+            Kind::Single => false,
+            Kind::NormAct { norm } => norm == node,
+            Kind::Chain(chain) => chain.after(node).is_some(),
+        };
+        self.program
+            .steps
+            .iter()
+            .find(has)
+            .map_or(node, |step| step.node)
     }
 
     /// What arrived at a node, in the shape of its output; `None` where nothing did. The walk goes on down to the
@@ -101,6 +133,12 @@ impl Taps {
     /// # Errors
     /// Fails when the job is cancelled or the device fails; the walk can go on afterwards.
     pub fn at(&mut self, trace: &Trace, node: NodeId, job: &Job) -> Result<Option<Tensor>> {
+        let end = self.end_of(node);
+        let is_kept = self.kept.as_ref().is_none_or(|kept| kept.contains(&end));
+        if !is_kept {
+            self.kept = None;
+            self.restart();
+        }
         self.walk_to(trace, node, job)?;
         self.value(trace, node)
     }
@@ -121,6 +159,13 @@ impl Taps {
             job.progress(window::BACKWARD, total - self.left, total);
             self.visit(trace, step)?;
             self.left -= 1;
+            if self
+                .kept
+                .as_ref()
+                .is_some_and(|kept| !kept.contains(&step.node))
+            {
+                self.values[step.node] = None;
+            }
         }
         Ok(())
     }
@@ -134,6 +179,7 @@ impl Taps {
         // The chain that the node is inside of, and the next node of that chain.
         let next = self.program.steps.iter().find_map(|step| match step.kind {
             Kind::Chain(chain) if step.node > node => chain.after(node),
+            Kind::NormAct { norm } if norm == node => Some(step.node),
             _ => None,
         });
         let Some(next) = next else {
@@ -183,6 +229,16 @@ impl Taps {
                 }
             }
             Kind::Chain(chain) => self.visit_chain(trace, step.node, &chain, given)?,
+            Kind::NormAct { norm } => {
+                let input = engine.graph.nodes[norm].inputs[0];
+                let (norm, act) = engine.norm_act(norm, step.node)?;
+                let y = trace.output(step.node)?;
+                let sum = self.values[input].clone();
+                let share = engine
+                    .kernels
+                    .norm_act_grad(norm, act, &y, &given, sum.as_ref())?;
+                self.values[input] = Some(share);
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 
 use super::graph::{Graph, NodeId};
 use super::kernels::{Chain, Kernels, Purpose, cpu};
-use super::op::{Conv2d, Op};
+use super::op::{Act, BatchNorm, Conv2d, Op};
 use super::program::{ChainNodes, Kind, Program, Step};
 use crate::error::Result;
 use crate::job::Job;
@@ -106,6 +106,7 @@ impl Engine {
         };
         match step.kind {
             Kind::Single => label(step.node),
+            Kind::NormAct { norm } => format!("{} + {}", label(norm), label(step.node)),
             Kind::Chain(chain) => [
                 Some(chain.conv),
                 chain.norm,
@@ -138,6 +139,15 @@ impl Engine {
         match &self.graph.nodes[node].op {
             Op::Conv2d(conv) => Ok(std::borrow::Cow::Borrowed(conv)),
             op => Ok(std::borrow::Cow::Owned(op.pointwise()?)),
+        }
+    }
+
+    /// The BatchNorm and the activation at two nodes.
+    pub(super) fn norm_act(&self, norm: NodeId, act: NodeId) -> Result<(&BatchNorm, Act)> {
+        let nodes = &self.graph.nodes;
+        match (&nodes[norm].op, &nodes[act].op) {
+            (Op::BatchNorm(norm), Op::Act(act)) => Ok((norm, *act)),
+            (op, _) => Err(fault::shape(&nodes[norm].name, op.label(), "BatchNorm2d")),
         }
     }
 
@@ -241,6 +251,11 @@ fn run(
                     }
                     (op, _) => engine.kernels.apply(op, &inputs)?,
                 }
+            }
+            Kind::NormAct { norm } => {
+                let x = read(graph.nodes[norm].inputs[0])?;
+                let (norm, act) = engine.norm_act(norm, step.node)?;
+                engine.kernels.norm_act(norm, act, x)?
             }
             Kind::Chain(nodes) => {
                 let x = read(graph.nodes[nodes.conv].inputs[0])?;

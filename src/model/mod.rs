@@ -229,6 +229,18 @@ impl Model {
         self.engine.scores(batch, job)
     }
 
+    /// Gives back the packed weights of forward passes, a copy as large as the network's file; the next forward pass
+    /// packs them again. For work that has run its last one.
+    pub fn forget_forward(&self) {
+        for node in &self.graph.nodes {
+            match &node.op {
+                op::Op::Conv2d(conv) => conv.prepared.forget_forward(),
+                op::Op::Linear { prepared, .. } => prepared.forget_forward(),
+                _ => {}
+            }
+        }
+    }
+
     /// What each step of a forward pass is and how many seconds it takes.
     ///
     /// # Errors

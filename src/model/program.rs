@@ -22,6 +22,11 @@ pub(super) enum Kind {
     Single,
     /// A convolution (or a linear layer over channels) and what follows it.
     Chain(ChainNodes),
+    /// BatchNorm and a clamp behind it (in front of a convolution, as in DenseNet); the step's node is the clamp.
+    NormAct {
+        /// The BatchNorm.
+        norm: NodeId,
+    },
 }
 
 /// The nodes of a chain.
@@ -125,11 +130,28 @@ impl Program {
             }
             chains[end] = Some(chain);
         }
+        // What is left of BatchNorm and clamp pairs.
+        let mut pairs: Vec<Option<NodeId>> = vec![None; graph.nodes.len()];
+        for (id, node) in graph.nodes.iter().enumerate() {
+            if matches!(node.op, Op::BatchNorm(_))
+                && !inside[id]
+                && graph.is_map(id)
+                && let Some(next) = only_reader(id)
+                && matches!(graph.nodes[next].op, Op::Act(act) if is_clamp(act))
+            {
+                (inside[id], inside[next]) = (true, true);
+                pairs[next] = Some(id);
+            }
+        }
         let steps = (0..graph.nodes.len())
             .filter_map(|node| match chains[node] {
                 Some(chain) => Some(Step {
                     node,
                     kind: Kind::Chain(chain),
+                }),
+                None if pairs[node].is_some() => pairs[node].map(|norm| Step {
+                    node,
+                    kind: Kind::NormAct { norm },
                 }),
                 None if inside[node] => None,
                 None => Some(Step {
@@ -161,6 +183,7 @@ impl Step {
     pub(super) fn reads(&self, graph: &Graph) -> Vec<NodeId> {
         match self.kind {
             Kind::Single => graph.nodes[self.node].inputs.clone(),
+            Kind::NormAct { norm } => graph.nodes[norm].inputs.clone(),
             Kind::Chain(chain) => {
                 let mut reads = graph.nodes[chain.conv].inputs.clone();
                 reads.extend(chain.add.map(|(_, other)| other));

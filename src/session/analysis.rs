@@ -11,6 +11,7 @@ use crate::job::Job;
 use crate::model::Model;
 use crate::model::backward::Taps;
 use crate::model::forward::Trace;
+use crate::model::graph::NodeId;
 use crate::plan::MapKey;
 use crate::preprocess::ModelInput;
 
@@ -47,6 +48,8 @@ pub struct Analysis {
     trace: Trace,
     /// Newest last.
     taps: Vec<(usize, Taps)>,
+    /// Layers that maps will be asked for, where that is known.
+    layers: Option<Vec<NodeId>>,
 }
 
 impl Analysis {
@@ -62,6 +65,7 @@ impl Analysis {
             input,
             trace,
             taps: Vec::new(),
+            layers: None,
         })
     }
 
@@ -110,10 +114,23 @@ impl Analysis {
         explain(method, &key.params, &evidence, &self.input)
     }
 
+    /// Says that maps will be asked for at these layers only, so that gradients elsewhere need not be kept.
+    ///
+    /// # Errors
+    /// As [`Model::layer`].
+    pub fn only_layers(&mut self, names: &[String]) -> Result<()> {
+        let nodes = names.iter().map(|name| self.model.layer(name));
+        self.layers = Some(nodes.collect::<Result<_>>()?);
+        Ok(())
+    }
+
     /// A reverse walk for a class; it goes as far as a map's layer when one is made.
     fn start_walk(&mut self, class: usize) -> Result<()> {
         if self.taps.iter().all(|(kept, _)| *kept != class) {
-            let taps = self.model.gradients(&self.trace, class)?;
+            let mut taps = self.model.gradients(&self.trace, class)?;
+            if let Some(layers) = &self.layers {
+                taps.keep_only(layers);
+            }
             if self.taps.len() == KEPT_TARGETS {
                 self.taps.remove(0);
             }

@@ -146,6 +146,7 @@ pub fn run(setup: &Setup, job: &Job) -> Result<Report> {
         reps,
         &mut || {
             let mut analysis = Analysis::run(Arc::clone(&model), Arc::clone(&input), &quiet)?;
+            analysis.only_layers(&stages)?;
             for method in &methods {
                 for layer in &stages {
                     let key = MapKey {

@@ -61,6 +61,8 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
     let picture = Picture::open(&plan.image)?;
     let input = Arc::new(picture.input_for(&model)?);
     let mut analysis = Analysis::run(Arc::clone(&model), input, job)?;
+    analysis.only_layers(&layers)?;
+    model.forget_forward();
     let target = match &plan.class {
         Some(class) => model.class(class)?,
         None => analysis.top(),

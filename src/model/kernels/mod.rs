@@ -180,6 +180,38 @@ pub trait Kernels: Send + Sync {
         Ok(y)
     }
 
+    /// BatchNorm and an activation that is a clamp.
+    ///
+    /// # Errors
+    /// Fails when the device does.
+    fn norm_act(&self, norm: &BatchNorm, act: Act, x: &Tensor) -> Result<Tensor> {
+        let y = self.apply(&Op::BatchNorm(norm.clone()), &[x])?;
+        self.apply(&Op::Act(act), &[&y])
+    }
+
+    /// The gradient of [`Kernels::norm_act`] at its input for `given` at its output `y`, plus `sum` where
+    /// something has arrived at the input already.
+    ///
+    /// # Errors
+    /// Fails when the device does.
+    fn norm_act_grad(
+        &self,
+        norm: &BatchNorm,
+        act: Act,
+        y: &Tensor,
+        given: &Tensor,
+        sum: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let mut g = given.clone();
+        for share in self.grad(&Op::Act(act), &[y], y, given)? {
+            g = self.apply(&Op::Scale(norm.scale.clone()), &[&share])?;
+        }
+        match sum {
+            Some(sum) => self.apply(&Op::Add, &[&g, sum]),
+            None => Ok(g),
+        }
+    }
+
     /// The gradient of a chain's convolution and BatchNorm at its input, for `given` before the sum and the
     /// activation, plus `sum` where something has arrived at the input already.
     ///
@@ -207,6 +239,13 @@ pub trait Kernels: Send + Sync {
 /// What kernels made of a layer's weights once (packed, transformed), shared by all copies of the layer.
 #[derive(Clone, Default)]
 pub struct Prepared(Arc<cpu::Cache>);
+
+impl Prepared {
+    /// Gives back what only a forward pass needs; the next one makes it again.
+    pub(crate) fn forget_forward(&self) {
+        self.0.forget_forward();
+    }
+}
 
 impl std::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

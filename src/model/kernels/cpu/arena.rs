@@ -59,10 +59,10 @@ impl Recycler {
         layout.size() >= SMALLEST && layout.align() <= ALIGN
     }
 
-    /// The size and alignment that large blocks are really taken with: up to an eighth more, so that nearly
+    /// The size and alignment that large blocks are really taken with: up to a thirty-second more, so that nearly
     /// equal sizes can stand in for each other.
     fn rounded(layout: Layout) -> Option<Layout> {
-        let step = (layout.size().next_power_of_two() / 16).max(4096);
+        let step = (layout.size().next_power_of_two() / 64).max(4096);
         Layout::from_size_align(layout.size().checked_next_multiple_of(step)?, ALIGN).ok()
     }
 

@@ -79,17 +79,6 @@ pub(super) struct Windows {
     pub(super) origin: [isize; 2],
 }
 
-/// What input values become before they are multiplied.
-#[derive(Clone, Copy)]
-pub(super) enum Before<'a> {
-    /// Themselves.
-    Nothing,
-    /// `max(scale * x + shift, 0)` per channel: BatchNorm and ReLU in front of a convolution.
-    AffineRelu(&'a [f32], &'a [f32]),
-    /// 0 where the other plane (of the same strides as the input) is not positive: the gradient of a ReLU.
-    Gate(&'a [f32]),
-}
-
 /// What is done with sums: `finish(scale * sum + bias + added)`.
 ///
 /// BatchNorm's scale is applied here and not multiplied into the weights, whose rounding would open or close a
@@ -158,7 +147,6 @@ pub(super) fn convolve(
     x: Source<'_>,
     windows: &Windows,
     weights: &Packed,
-    before: Before<'_>,
     after: &After<'_>,
     y: &mut [f32],
     y_strides: Strides,
@@ -180,16 +168,9 @@ pub(super) fn convolve(
         assert!(added.data.len() >= added.strides.end(images, out, outputs));
     }
     assert!(after.fits(outputs));
-    match before {
-        Before::Nothing => {}
-        Before::AffineRelu(scale, shift) => {
-            assert!(scale.len() >= channels && shift.len() >= channels);
-        }
-        Before::Gate(gate) => assert!(gate.len() >= x.strides.end(images, size, channels)),
-    }
 
     let pointwise = filters.kernel == [1, 1] && windows.origin == [0, 0];
-    let in_place = pointwise && matches!(before, Before::Nothing) && fits(windows);
+    let in_place = pointwise && fits(windows);
     let flat = in_place
         && windows.stride == [1, 1]
         && x.strides.is_flat(images, size)
@@ -219,7 +200,6 @@ pub(super) fn convolve(
         x,
         windows,
         weights,
-        before,
         after,
         y: target,
         y_strides,
@@ -304,7 +284,6 @@ struct Call<'a> {
     x: Source<'a>,
     windows: &'a Windows,
     weights: &'a Packed,
-    before: Before<'a>,
     after: &'a After<'a>,
     y: Shared,
     y_strides: Strides,
@@ -455,32 +434,11 @@ impl Call<'_> {
         let to = &mut to[left * channels..(left + pixels) * channels];
         let from = self.x.strides.at(image, y as usize, skip);
         let step = self.x.strides.pixel;
-        match self.before {
-            Before::Nothing if step == channels => {
-                to.copy_from_slice(&self.x.data[from..from + pixels * channels]);
-            }
-            Before::Nothing => {
-                for (p, to) in to.chunks_exact_mut(channels).enumerate() {
-                    to.copy_from_slice(&self.x.data[from + p * step..][..channels]);
-                }
-            }
-            Before::AffineRelu(scale, shift) => {
-                for (p, to) in to.chunks_exact_mut(channels).enumerate() {
-                    let x = &self.x.data[from + p * step..][..channels];
-                    for (((to, x), scale), shift) in to.iter_mut().zip(x).zip(scale).zip(shift) {
-                        let v = x * scale + shift;
-                        *to = if v < 0.0 { 0.0 } else { v };
-                    }
-                }
-            }
-            Before::Gate(gate) => {
-                for (p, to) in to.chunks_exact_mut(channels).enumerate() {
-                    let x = &self.x.data[from + p * step..][..channels];
-                    let gate = &gate[from + p * step..][..channels];
-                    for ((to, x), gate) in to.iter_mut().zip(x).zip(gate) {
-                        *to = if *gate > 0.0 { *x } else { 0.0 };
-                    }
-                }
+        if step == channels {
+            to.copy_from_slice(&self.x.data[from..from + pixels * channels]);
+        } else {
+            for (p, to) in to.chunks_exact_mut(channels).enumerate() {
+                to.copy_from_slice(&self.x.data[from + p * step..][..channels]);
             }
         }
     }

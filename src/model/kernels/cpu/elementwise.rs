@@ -109,6 +109,50 @@ pub(super) fn scale(isa: Isa, g: &Plane<'_>, factors: &[f32]) -> Vec<f32> {
     affine_clamp(isa, g, factors, &zeros, [f32::NEG_INFINITY, f32::INFINITY])
 }
 
+/// The gradient of [`affine_clamp`] at its input: `scale * g` where `lo < y < hi`, plus a third plane where there is
+/// one. `planes` are the output y, the gradient g there, and that third one.
+pub(super) fn affine_clamp_grad(
+    isa: Isa,
+    planes: &[Plane<'_>],
+    scale: &[f32],
+    [lo, hi]: [f32; 2],
+) -> Vec<f32> {
+    over_pixels(planes, |span| {
+        dispatch!(isa, affine_clamp_grad_span(
+            out: &mut [f32] = span.out,
+            inputs: [&[f32]; 3] = span.inputs,
+            scale: &[f32] = scale,
+            lo: f32 = lo,
+            hi: f32 = hi,
+        ));
+    })
+}
+
+/// # Safety
+/// As [`Simd`].
+#[inline(always)]
+unsafe fn affine_clamp_grad_span<S: Simd>(
+    out: &mut [f32],
+    [y, g, sum]: [&[f32]; 3],
+    scale: &[f32],
+    lo: f32,
+    hi: f32,
+) {
+    let channels = scale.len();
+    for (p, out) in out.chunks_exact_mut(channels).enumerate() {
+        let at = p * channels;
+        let (y, g) = (&y[at..at + channels], &g[at..at + channels]);
+        for (((out, y), g), scale) in out.iter_mut().zip(y).zip(g).zip(scale) {
+            *out = if *y > lo && *y < hi { g * scale } else { 0.0 };
+        }
+        if let Some(sum) = sum.get(at..at + channels) {
+            for (out, sum) in out.iter_mut().zip(sum) {
+                *out += sum;
+            }
+        }
+    }
+}
+
 /// The sum of two planes, clamped.
 pub(super) fn add_clamp(isa: Isa, a: &Plane<'_>, b: &Plane<'_>, [lo, hi]: [f32; 2]) -> Vec<f32> {
     over_pixels(&[*a, *b], |span| {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::Tensor;
 
 use super::arena::buffer;
-use super::conv::{self, After, Before, Source, Strides, Windows};
+use super::conv::{self, After, Source, Strides, Windows};
 use super::depthwise::{self, Taps};
 use super::elementwise;
 use super::pack::{Filters, Packed};
@@ -22,6 +22,16 @@ use crate::model::op::{Act, Conv2d};
 pub struct Cache {
     forward: Mutex<Vec<(Key, Arc<Forward>)>>,
     backward: Mutex<Vec<(Key, Arc<Backward>)>>,
+}
+
+impl Cache {
+    /// Gives back what only a forward pass needs; the next one makes it again.
+    pub(crate) fn forget_forward(&self) {
+        self.forward
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
 }
 
 /// Which form: for an instruction set, with or without BatchNorm's scale multiplied in, by which algorithm.
@@ -206,16 +216,9 @@ impl Forward {
         let mut y = buffer(x.images * out[0] * out[1] * self.outputs);
         let strides = Strides::dense(out, self.outputs);
         match &self.algorithm {
-            Algorithm::Direct(packed) => conv::convolve(
-                isa,
-                x.source(),
-                &windows,
-                packed,
-                Before::Nothing,
-                &after,
-                &mut y,
-                strides,
-            ),
+            Algorithm::Direct(packed) => {
+                conv::convolve(isa, x.source(), &windows, packed, &after, &mut y, strides);
+            }
             Algorithm::Depthwise(taps) => {
                 depthwise::convolve(isa, x.source(), &windows, taps, &after, &mut y, strides);
             }
@@ -429,16 +432,9 @@ impl Backward {
             };
             let (y, strides) = (&mut out[first(dense)..], spread(dense));
             match algorithm {
-                Algorithm::Direct(packed) => conv::convolve(
-                    isa,
-                    g.source(),
-                    &windows,
-                    packed,
-                    Before::Nothing,
-                    &after,
-                    y,
-                    strides,
-                ),
+                Algorithm::Direct(packed) => {
+                    conv::convolve(isa, g.source(), &windows, packed, &after, y, strides);
+                }
                 Algorithm::Depthwise(taps) => {
                     depthwise::convolve(isa, g.source(), &windows, taps, &after, y, strides);
                 }

@@ -37,7 +37,7 @@ pub(super) fn sigmoid(x: f32) -> f32 {
 /// The error function as a rational one, to a few units in the last place (the coefficients of Eigen's `erf`).
 #[inline(always)]
 pub(super) fn erf(x: f32) -> f32 {
-    const LIMIT: f32 = 3.832_506_9;
+    const LIMIT: f32 = 3.832_507;
     let x = if x > LIMIT { LIMIT } else { x };
     let x = if x < -LIMIT { -LIMIT } else { x };
     let x2 = x * x;

@@ -454,6 +454,27 @@ impl Kernels for Cpu {
         })
     }
 
+    fn norm_act(&self, norm: &BatchNorm, act: Act, x: &Tensor) -> Result<Tensor> {
+        self.affine(x, norm, Some(act))
+    }
+
+    fn norm_act_grad(
+        &self,
+        norm: &BatchNorm,
+        act: Act,
+        y: &Tensor,
+        given: &Tensor,
+        sum: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let scale = norm.scale.to_vec1::<f32>()?;
+        let range = forms::clamp_of(Some(act)).unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
+        let mut inputs = vec![y, given];
+        inputs.extend(sum);
+        self.same("norm-act-grad", &inputs, |isa, p| {
+            elementwise::affine_clamp_grad(isa, p, &scale, range)
+        })
+    }
+
     fn chain_input_grad(
         &self,
         chain: &Chain<'_>,

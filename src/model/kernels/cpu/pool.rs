@@ -68,7 +68,7 @@ pub(super) fn max(isa: Isa, x: &Plane<'_>, pool: &Pool) -> Vec<f32> {
 #[inline(always)]
 unsafe fn larger<S: Simd>(best: &mut [f32], x: &[f32]) {
     for (best, x) in best.iter_mut().zip(x) {
-        let keep = *best >= *x || *best != *best;
+        let keep = *best >= *x || best.is_nan();
         *best = if keep { *best } else { *x };
     }
 }
@@ -143,7 +143,7 @@ pub(super) fn max_grad(isa: Isa, x: &Plane<'_>, g: &Plane<'_>, pool: &Pool) -> V
 unsafe fn first_larger<S: Simd>(best: &mut [f32], at: &mut [u32], x: &[f32], here: u32) {
     for ((best, at), x) in best.iter_mut().zip(at).zip(x) {
         // The first cell of a window is taken whatever it holds, NaN and minus infinity included.
-        let keep = *at != u32::MAX && (*best >= *x || *best != *best);
+        let keep = *at != u32::MAX && (*best >= *x || best.is_nan());
         *best = if keep { *best } else { *x };
         *at = if keep { *at } else { here };
     }

@@ -74,15 +74,6 @@ impl Isa {
             }
         }
     }
-
-    /// Lanes of a vector.
-    pub(super) fn lanes(self) -> usize {
-        match self {
-            Self::Portable | Self::Avx2 => 8,
-            Self::Avx512 => 16,
-            Self::Neon => 4,
-        }
-    }
 }
 
 static CURRENT: AtomicU8 = AtomicU8::new(0);
@@ -114,8 +105,6 @@ pub(super) trait Simd: Copy {
     unsafe fn at_least(x: Self::V, low: Self::V) -> Self::V;
     /// The smaller of both; NaN where `x` is NaN.
     unsafe fn at_most(x: Self::V, high: Self::V) -> Self::V;
-    /// `v` where `gate > 0`, 0 elsewhere.
-    unsafe fn where_positive(gate: Self::V, v: Self::V) -> Self::V;
     /// Sum of all numbers.
     unsafe fn sum(v: Self::V) -> f32;
 }
@@ -176,10 +165,6 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn at_most(x: Self::V, high: Self::V) -> Self::V {
         std::array::from_fn(|i| if x[i] > high[i] { high[i] } else { x[i] })
-    }
-    #[inline(always)]
-    unsafe fn where_positive(gate: Self::V, v: Self::V) -> Self::V {
-        std::array::from_fn(|i| if gate[i] > 0.0 { v[i] } else { 0.0 })
     }
     #[inline(always)]
     unsafe fn sum(v: Self::V) -> f32 {
@@ -260,10 +245,6 @@ mod x86 {
             unsafe { _mm256_min_ps(high, x) }
         }
         #[inline(always)]
-        unsafe fn where_positive(gate: Self::V, v: Self::V) -> Self::V {
-            unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(gate, _mm256_setzero_ps()), v) }
-        }
-        #[inline(always)]
         unsafe fn sum(v: Self::V) -> f32 {
             unsafe {
                 let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
@@ -330,13 +311,6 @@ mod x86 {
         #[inline(always)]
         unsafe fn at_most(x: Self::V, high: Self::V) -> Self::V {
             unsafe { _mm512_min_ps(high, x) }
-        }
-        #[inline(always)]
-        unsafe fn where_positive(gate: Self::V, v: Self::V) -> Self::V {
-            unsafe {
-                let open = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(gate, _mm512_setzero_ps());
-                _mm512_maskz_mov_ps(open, v)
-            }
         }
         #[inline(always)]
         unsafe fn sum(v: Self::V) -> f32 {
@@ -414,13 +388,6 @@ mod neon {
         #[inline(always)]
         unsafe fn at_most(x: Self::V, high: Self::V) -> Self::V {
             unsafe { vminq_f32(x, high) }
-        }
-        #[inline(always)]
-        unsafe fn where_positive(gate: Self::V, v: Self::V) -> Self::V {
-            unsafe {
-                let open = vcgtq_f32(gate, vdupq_n_f32(0.0));
-                vreinterpretq_f32_u32(vandq_u32(open, vreinterpretq_u32_f32(v)))
-            }
         }
         #[inline(always)]
         unsafe fn sum(v: Self::V) -> f32 {

@@ -53,6 +53,18 @@ pub(super) struct Tile<'a> {
     pub(super) finish: Finish,
 }
 
+/// Straight lines instead of a loop: sums stand in registers only where every index is a constant, and whether
+/// the compiler unrolls a loop so far depends on its mood and the level of optimisation.
+macro_rules! unrolled {
+    ($i:ident, $count:ident, [$($n:literal),*], $body:block) => {
+        $(if $count > $n {
+            #[allow(non_upper_case_globals)] // stands for the loop's variable
+            const $i: usize = $n;
+            $body
+        })*
+    };
+}
+
 /// # Safety
 /// As [`Simd`]; the pointers of `t` must be valid for what its fields say: `a` for `M` windows, `b` for as many
 /// rows as the pieces have numbers (each at least `NV` vectors wide), `c` and `added` for `M` rows of
@@ -67,28 +79,31 @@ unsafe fn tile<S: Simd, const M: usize, const NV: usize>(t: &Tile<'_>) {
         for piece in t.pieces {
             let mut a = t.a.add(piece.offset);
             let end = a.add(piece.len);
-            while a < end {
+            loop {
                 let mut row = [S::splat(0.0); NV];
-                for j in 0..NV {
+                unrolled!(j, NV, [0, 1, 2, 3], {
                     row[j] = S::load(b.add(j * S::LANES));
-                }
-                for i in 0..M {
+                });
+                unrolled!(i, M, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13], {
                     let x = S::splat(*a.add(i * step));
-                    for j in 0..NV {
+                    unrolled!(j, NV, [0, 1, 2, 3], {
                         sums[i][j] = S::fma(x, row[j], sums[i][j]);
-                    }
-                }
+                    });
+                });
                 a = a.add(1);
                 b = b.add(t.b_step);
+                if a == end {
+                    break;
+                }
             }
         }
         // A copy for the loop below, which indexes it: the sums themselves must stay in registers.
         let mut done = [[S::splat(0.0); NV]; M];
-        for i in 0..M {
-            for j in 0..NV {
+        unrolled!(i, M, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13], {
+            unrolled!(j, NV, [0, 1, 2, 3], {
                 done[i][j] = sums[i][j];
-            }
-        }
+            });
+        });
         for (i, done) in done.iter().enumerate() {
             for (j, sum) in done.iter().enumerate() {
                 let from = j * S::LANES;

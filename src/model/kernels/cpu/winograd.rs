@@ -6,10 +6,13 @@
 //! logit in VGG-16), enough to open or close single rectifiers; so it serves scores and gradients, whose
 //! rectifiers are fixed, and not traces. With channels as lanes none of the transforms shuffles anything.
 
+#![allow(clippy::needless_range_loop)] // rows and columns of small matrices read best by index
+
 use std::cell::RefCell;
 
 use rayon::prelude::*;
 
+use super::arena::buffer;
 use super::conv::{After, Source, Strides, Windows};
 use super::pack::{Filters, Packed};
 use super::simd::{Isa, Simd, dispatch};
@@ -22,6 +25,10 @@ const POINTS: usize = PATCH * PATCH;
 const OUT: usize = 4;
 /// Numbers of transformed input and output that a task works on.
 const BLOCK: usize = 320 * 1024;
+/// Transformed weights that are too many for a cache, in numbers: they are read once for all patches.
+const HEAVY: usize = 1024 * 1024;
+/// Most numbers of transformed input and output that are kept at once for that.
+const WHOLE: usize = 16 * 1024 * 1024;
 /// Numbers that are summed in registers at a time; see `conv`.
 const CHAIN: usize = 256;
 
@@ -157,67 +164,133 @@ pub(super) fn convolve(
     assert!(after.fits(outputs));
     let grid = [out[0].div_ceil(OUT), out[1].div_ceil(OUT)];
     let patches = images * grid[0] * grid[1];
-    let threads = rayon::current_num_threads();
-    let most = (BLOCK / (POINTS * (inputs + outputs))).clamp(14, 112);
-    let tasks = patches
-        .div_ceil(most)
-        .next_multiple_of(threads)
-        .min(patches);
-    let target = Shared(y.as_mut_ptr());
-    let task = |task: usize| {
-        let range = task * patches / tasks..(task + 1) * patches / tasks;
-        SCRATCH.with(|scratch| {
-            let (mut v, mut m) = scratch.take();
-            let count = range.len();
-            if v.len() < POINTS * count * inputs {
-                v.resize(POINTS * count * inputs, 0.0);
-            }
-            if m.len() < POINTS * count * outputs {
-                m.resize(POINTS * count * outputs, 0.0);
-            }
-            let part = Part {
-                windows,
-                grid,
-                first: range.start,
-                count,
-            };
-            dispatch!(isa, transform_input(
-                x: &Source<'_> = &x,
-                part: &Part<'_> = &part,
-                inputs: usize = inputs,
-                v: &mut [f32] = &mut v,
-            ));
-            multiply(isa, weights, count, &v, &mut m);
-            dispatch!(isa, transform_output(
-                m: &[f32] = &m,
-                part: &Part<'_> = &part,
-                outputs: usize = outputs,
-                after: &After<'_> = after,
-                y: *mut f32 = target.get(),
-                y_strides: Strides = y_strides,
-            ));
-            scratch.replace((v, m));
-        });
+    let call = Call {
+        isa,
+        x,
+        windows,
+        weights,
+        after,
+        y: Shared(y.as_mut_ptr()),
+        y_strides,
+        grid,
+        patches,
     };
-    if tasks == 1 {
-        task(0);
+    let heavy = POINTS * inputs * outputs > HEAVY;
+    if heavy && patches * POINTS * (inputs + outputs) <= WHOLE {
+        call.in_phases();
     } else {
-        (0..tasks).into_par_iter().with_max_len(1).for_each(task);
+        call.in_blocks();
     }
 }
 
-/// The patches of a task.
-struct Part<'a> {
+/// Everything that the tasks of one convolution share.
+struct Call<'a> {
+    isa: Isa,
+    x: Source<'a>,
     windows: &'a Windows,
+    weights: &'a Transformed,
+    after: &'a After<'a>,
+    y: Shared,
+    y_strides: Strides,
     grid: [usize; 2],
-    first: usize,
-    count: usize,
+    patches: usize,
 }
 
-impl Part<'_> {
-    /// Image, and row and column of the first output, of patch `i` of this part.
-    fn place(&self, i: usize) -> (usize, usize, usize) {
-        let patch = self.first + i;
+// SAFETY: everything but `y` is shared for reading; of `y` see `Shared`.
+unsafe impl Sync for Call<'_> {}
+
+impl Call<'_> {
+    /// Tasks take some patches through all three steps, so that what they transform stays in their cache; each
+    /// reads all weights.
+    fn in_blocks(&self) {
+        let (inputs, outputs) = (self.weights.inputs, self.weights.outputs);
+        let threads = rayon::current_num_threads();
+        let most = (BLOCK / (POINTS * (inputs + outputs))).clamp(14, 112);
+        let tasks = self
+            .patches
+            .div_ceil(most)
+            .next_multiple_of(threads)
+            .min(self.patches);
+        let task = |task: usize| {
+            let first = task * self.patches / tasks;
+            let count = (task + 1) * self.patches / tasks - first;
+            SCRATCH.with(|scratch| {
+                let (mut v, mut m) = scratch.take();
+                if v.len() < POINTS * count * inputs {
+                    v.resize(POINTS * count * inputs, 0.0);
+                }
+                if m.len() < POINTS * count * outputs {
+                    m.resize(POINTS * count * outputs, 0.0);
+                }
+                let part = Part {
+                    first,
+                    count,
+                    row: 0,
+                    rows: count,
+                };
+                self.input(&part, Shared(v.as_mut_ptr()));
+                for point in 0..POINTS {
+                    let a = &v[point * count * inputs..][..count * inputs];
+                    let c = &mut m[point * count * outputs..][..count * outputs];
+                    multiply(self.isa, self.weights, point, count, a, c);
+                }
+                self.output(&part, &m);
+                scratch.replace((v, m));
+            });
+        };
+        if tasks == 1 {
+            task(0);
+        } else {
+            (0..tasks).into_par_iter().with_max_len(1).for_each(task);
+        }
+    }
+
+    /// One step after the other over all patches, so that weights too large for a cache are read once.
+    fn in_phases(&self) {
+        let (inputs, outputs, all) = (self.weights.inputs, self.weights.outputs, self.patches);
+        let mut v = buffer(POINTS * all * inputs);
+        let mut m = buffer(POINTS * all * outputs);
+        let parts = (4 * rayon::current_num_threads()).min(all);
+        let part = |i: usize| {
+            let first = i * all / parts;
+            Part {
+                first,
+                count: (i + 1) * all / parts - first,
+                row: first,
+                rows: all,
+            }
+        };
+        let target = Shared(v.as_mut_ptr());
+        (0..parts)
+            .into_par_iter()
+            .for_each(|i| self.input(&part(i), target));
+        m.par_chunks_mut(all * outputs)
+            .zip(v.par_chunks(all * inputs))
+            .enumerate()
+            .for_each(|(point, (c, a))| multiply(self.isa, self.weights, point, all, a, c));
+        (0..parts)
+            .into_par_iter()
+            .for_each(|i| self.output(&part(i), &m));
+    }
+
+    fn input(&self, part: &Part, v: Shared) {
+        dispatch!(self.isa, transform_input(
+            call: &Call<'_> = self,
+            part: &Part = part,
+            v: *mut f32 = v.get(),
+        ));
+    }
+
+    fn output(&self, part: &Part, m: &[f32]) {
+        dispatch!(self.isa, transform_output(
+            call: &Call<'_> = self,
+            part: &Part = part,
+            m: &[f32] = m,
+        ));
+    }
+
+    /// Image, and row and column of the first output, of a patch.
+    fn place(&self, patch: usize) -> (usize, usize, usize) {
         let [rows, columns] = self.grid;
         (
             patch / (rows * columns),
@@ -225,6 +298,14 @@ impl Part<'_> {
             patch % columns * OUT,
         )
     }
+}
+
+/// Some patches, and where they stand among the `rows` rows that each point of `v` and `m` has.
+struct Part {
+    first: usize,
+    count: usize,
+    row: usize,
+    rows: usize,
 }
 
 /// One row or column of `B^T d`.
@@ -273,18 +354,21 @@ unsafe fn a_transposed<S: Simd>(m: [S::V; PATCH]) -> [S::V; OUT] {
     }
 }
 
-/// `B^T d B` of every patch: `v[point][patch][channel]`.
+/// `B^T d B` of every patch of a part: `v[point][row][channel]`.
 ///
 /// # Safety
-/// As [`Simd`]; extents were checked by [`convolve`], `v` has room for all patches.
+/// As [`Simd`]; extents were checked by [`convolve`], `v` has `part.rows` rows of channels for each point, and no
+/// other task writes those of this part.
 #[inline(always)]
-unsafe fn transform_input<S: Simd>(x: &Source<'_>, part: &Part<'_>, inputs: usize, v: &mut [f32]) {
-    let size = part.windows.size;
+unsafe fn transform_input<S: Simd>(call: &Call<'_>, part: &Part, v: *mut f32) {
+    let (x, windows, inputs) = (&call.x, call.windows, call.weights.inputs);
+    let size = windows.size;
+    // SAFETY: the caller's.
     let zero = unsafe { S::splat(0.0) };
     for i in 0..part.count {
-        let (image, oy, ox) = part.place(i);
-        let top = part.windows.origin[0] + oy as isize;
-        let left = part.windows.origin[1] + ox as isize;
+        let (image, oy, ox) = call.place(part.first + i);
+        let top = windows.origin[0] + oy as isize;
+        let left = windows.origin[1] + ox as isize;
         let rows: [bool; PATCH] = std::array::from_fn(|r| {
             let y = top + r as isize;
             y >= 0 && (y as usize) < size[0]
@@ -299,7 +383,7 @@ unsafe fn transform_input<S: Simd>(x: &Source<'_>, part: &Part<'_>, inputs: usiz
         let mut channel = 0;
         while channel < inputs {
             let n = inputs - channel;
-            // SAFETY: only cells inside the plane are read; `v` holds `POINTS * count * inputs` numbers.
+            // SAFETY: only cells inside the plane are read; the rows of `v` are the caller's.
             unsafe {
                 let mut half = [[zero; PATCH]; PATCH];
                 for c in 0..PATCH {
@@ -321,8 +405,8 @@ unsafe fn transform_input<S: Simd>(x: &Source<'_>, part: &Part<'_>, inputs: usiz
                 for (r, half) in half.iter().enumerate() {
                     let t = b_transposed::<S>(*half);
                     for (c, t) in t.into_iter().enumerate() {
-                        let at = ((r * PATCH + c) * part.count + i) * inputs + channel;
-                        store::<S>(v.as_mut_ptr().add(at), n, t);
+                        let row = (r * PATCH + c) * part.rows + part.row + i;
+                        store::<S>(v.add(row * inputs + channel), n, t);
                     }
                 }
             }
@@ -331,81 +415,73 @@ unsafe fn transform_input<S: Simd>(x: &Source<'_>, part: &Part<'_>, inputs: usiz
     }
 }
 
-/// The 36 matrix products: `m[point][patch][output] = sum_channel v[point][patch][channel] u[point]`.
-fn multiply(isa: Isa, weights: &Transformed, count: usize, v: &[f32], m: &mut [f32]) {
+/// The matrix product of one point: `c[row][output] = sum_channel a[row][channel] u[channel][output]`.
+fn multiply(isa: Isa, weights: &Transformed, point: usize, count: usize, a: &[f32], c: &mut [f32]) {
     let kernels = tiles(isa);
     let (inputs, outputs) = (weights.inputs, weights.outputs);
-    assert!(v.len() >= POINTS * count * inputs && m.len() >= POINTS * count * outputs);
+    assert!(a.len() >= count * inputs && c.len() >= count * outputs);
     let parts = inputs.div_ceil(CHAIN);
-    for (point, packed) in weights.points.iter().enumerate() {
-        let a = &v[point * count * inputs..];
-        let c = &mut m[point * count * outputs..(point + 1) * count * outputs];
-        for panel in 0..packed.panels {
-            let first = panel * packed.panel;
-            let channels = packed.panel.min(outputs - first);
-            let loops = if channels <= kernels.lanes {
-                kernels.narrow
-            } else {
-                kernels.full
-            };
-            let rows = packed.rows(panel);
-            for part in 0..parts {
-                let (from, to) = (part * inputs / parts, (part + 1) * inputs / parts);
-                let pieces = [Piece {
-                    offset: from,
-                    len: to - from,
-                }];
-                let groups = count.div_ceil(loops.len());
-                let mut done = 0;
-                for group in 0..groups {
-                    let end = (group + 1) * count / groups;
-                    let tile = Tile {
-                        pieces: &pieces,
-                        a: a[done * inputs..].as_ptr(),
-                        a_step: inputs,
-                        b: rows[from * packed.panel..].as_ptr(),
-                        b_step: packed.panel,
-                        c: c[done * outputs + first..].as_mut_ptr(),
-                        c_step: outputs,
-                        channels,
-                        resume: part > 0,
-                        last: false,
-                        scale: std::ptr::null(),
-                        bias: std::ptr::null(),
-                        added: std::ptr::null(),
-                        added_step: 0,
-                        finish: Finish::Plain,
-                    };
-                    // SAFETY: `a` and `c` hold `count` rows from here on, the panel `inputs` rows.
-                    unsafe { loops[end - done - 1](&tile) };
-                    done = end;
-                }
+    let packed = &weights.points[point];
+    for panel in 0..packed.panels {
+        let first = panel * packed.panel;
+        let channels = packed.panel.min(outputs - first);
+        let loops = if channels <= kernels.lanes {
+            kernels.narrow
+        } else {
+            kernels.full
+        };
+        let rows = packed.rows(panel);
+        for part in 0..parts {
+            let (from, to) = (part * inputs / parts, (part + 1) * inputs / parts);
+            let pieces = [Piece {
+                offset: from,
+                len: to - from,
+            }];
+            let groups = count.div_ceil(loops.len());
+            let mut done = 0;
+            for group in 0..groups {
+                let end = (group + 1) * count / groups;
+                let tile = Tile {
+                    pieces: &pieces,
+                    a: a[done * inputs..].as_ptr(),
+                    a_step: inputs,
+                    b: rows[from * packed.panel..].as_ptr(),
+                    b_step: packed.panel,
+                    c: c[done * outputs + first..].as_mut_ptr(),
+                    c_step: outputs,
+                    channels,
+                    resume: part > 0,
+                    last: false,
+                    scale: std::ptr::null(),
+                    bias: std::ptr::null(),
+                    added: std::ptr::null(),
+                    added_step: 0,
+                    finish: Finish::Plain,
+                };
+                // SAFETY: `a` and `c` hold `count` rows from here on, the panel `inputs` rows.
+                unsafe { loops[end - done - 1](&tile) };
+                done = end;
             }
         }
     }
 }
 
-/// `A^T m A` of every patch, bias, sum and finish, into the output.
+/// `A^T m A` of every patch of a part, with scale, bias, sum and finish, into the output.
 ///
 /// # Safety
-/// As [`Simd`]; extents were checked by [`convolve`], and no other task writes the outputs of these patches.
+/// As [`Simd`]; extents were checked by [`convolve`], `m` has `part.rows` rows of outputs for each point, and no other
+/// task writes the outputs of these patches.
 #[inline(always)]
-unsafe fn transform_output<S: Simd>(
-    m: &[f32],
-    part: &Part<'_>,
-    outputs: usize,
-    after: &After<'_>,
-    y: *mut f32,
-    y_strides: Strides,
-) {
-    let out = part.windows.out;
+unsafe fn transform_output<S: Simd>(call: &Call<'_>, part: &Part, m: &[f32]) {
+    let (after, y_strides, outputs) = (call.after, call.y_strides, call.weights.outputs);
+    let (out, y) = (call.windows.out, call.y.get());
     for i in 0..part.count {
-        let (image, oy, ox) = part.place(i);
+        let (image, oy, ox) = call.place(part.first + i);
         let (rows, columns) = (OUT.min(out[0] - oy), OUT.min(out[1] - ox));
         let mut channel = 0;
         while channel < outputs {
             let n = outputs - channel;
-            // SAFETY: `m` holds `POINTS * count * outputs` numbers; only outputs inside the plane are written.
+            // SAFETY: the rows of `m` are the caller's; only outputs inside the plane are written.
             unsafe {
                 let number = |all: Option<&[f32]>, none: f32| match all {
                     Some(all) => load::<S>(all.as_ptr().add(channel), n),
@@ -416,8 +492,8 @@ unsafe fn transform_output<S: Simd>(
                 for c in 0..PATCH {
                     let mut column = [S::splat(0.0); PATCH];
                     for (r, v) in column.iter_mut().enumerate() {
-                        let at = ((r * PATCH + c) * part.count + i) * outputs + channel;
-                        *v = load::<S>(m.as_ptr().add(at), n);
+                        let row = (r * PATCH + c) * part.rows + part.row + i;
+                        *v = load::<S>(m.as_ptr().add(row * outputs + channel), n);
                     }
                     let t = a_transposed::<S>(column);
                     for r in 0..OUT {
