@@ -490,6 +490,7 @@ impl Call<'_> {
             a_step,
             b: std::ptr::null(),
             b_step: self.weights.panel,
+            ahead: 0,
             c: std::ptr::null_mut(),
             c_step: self.y_strides.pixel,
             channels,
@@ -504,6 +505,8 @@ impl Call<'_> {
         for (i, pieces) in chunks.iter().enumerate() {
             tile.pieces = pieces;
             tile.b = rows.as_ptr();
+            let used: usize = pieces.iter().map(|piece| piece.len).sum();
+            tile.ahead = used * self.weights.panel;
             tile.resume = i > 0;
             tile.last = i + 1 == chunks.len();
             for run in runs {
@@ -525,7 +528,6 @@ impl Call<'_> {
                     done = end;
                 }
             }
-            let used: usize = pieces.iter().map(|piece| piece.len).sum();
             rows = &rows[used * self.weights.panel..];
         }
     }

@@ -107,6 +107,9 @@ pub(super) trait Simd: Copy {
     unsafe fn at_most(x: Self::V, high: Self::V) -> Self::V;
     /// Sum of all numbers.
     unsafe fn sum(v: Self::V) -> f32;
+    /// Asks for the cache line at `p`, which need not be valid.
+    #[inline(always)]
+    unsafe fn prefetch(_p: *const f32) {}
 }
 
 /// Plain Rust.
@@ -245,6 +248,10 @@ mod x86 {
             unsafe { _mm256_min_ps(high, x) }
         }
         #[inline(always)]
+        unsafe fn prefetch(p: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+        }
+        #[inline(always)]
         unsafe fn sum(v: Self::V) -> f32 {
             unsafe {
                 let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
@@ -311,6 +318,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn at_most(x: Self::V, high: Self::V) -> Self::V {
             unsafe { _mm512_min_ps(high, x) }
+        }
+        #[inline(always)]
+        unsafe fn prefetch(p: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
         #[inline(always)]
         unsafe fn sum(v: Self::V) -> f32 {

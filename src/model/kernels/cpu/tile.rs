@@ -35,6 +35,8 @@ pub(super) struct Tile<'a> {
     /// Packed weights: a row of `b_step` numbers for each number of a window.
     pub(super) b: *const f32,
     pub(super) b_step: usize,
+    /// How far ahead of `b` the weights lie that are needed next, in numbers: they are asked for in time.
+    pub(super) ahead: usize,
     /// First output of the first pixel.
     pub(super) c: *mut f32,
     /// Distance between the outputs of neighbouring pixels.
@@ -83,6 +85,8 @@ unsafe fn tile<S: Simd, const M: usize, const NV: usize>(t: &Tile<'_>) {
                 let mut row = [S::splat(0.0); NV];
                 unrolled!(j, NV, [0, 1, 2, 3], {
                     row[j] = S::load(b.add(j * S::LANES));
+                    // A vector may be less than a cache line; asking twice costs nothing.
+                    S::prefetch(b.wrapping_add(t.ahead + j * S::LANES));
                 });
                 unrolled!(i, M, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13], {
                     let x = S::splat(*a.add(i * step));

@@ -447,6 +447,7 @@ fn multiply(isa: Isa, weights: &Transformed, point: usize, count: usize, a: &[f3
                     a_step: inputs,
                     b: rows[from * packed.panel..].as_ptr(),
                     b_step: packed.panel,
+                    ahead: (to - from) * packed.panel,
                     c: c[done * outputs + first..].as_mut_ptr(),
                     c_step: outputs,
                     channels,
