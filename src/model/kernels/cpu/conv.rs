@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 use super::pack::Packed;
-use super::simd::Isa;
+use super::simd::{Isa, Shared};
 use super::tile::{Finish, Piece, Tile, Tiles, tiles};
 
 /// Numbers of a window that are summed in registers before the sum goes to memory: small enough that a panel's
@@ -117,20 +117,6 @@ struct Run {
     c: *mut f32,
     added: *const f32,
     pixels: usize,
-}
-
-/// A pointer that tasks share; each writes its own part.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-// SAFETY: tasks write disjoint rows or panels, which `convolve` hands out.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn get(self) -> *mut f32 {
-        self.0
-    }
 }
 
 thread_local! {

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::conv::{After, Source, Strides, Windows};
 use super::pack::Aligned;
-use super::simd::{Isa, Simd, dispatch};
+use super::simd::{Isa, Shared, Simd, dispatch, load, store};
 use super::tile::Finish;
 
 /// Output pixels that are summed side by side.
@@ -37,19 +37,6 @@ impl Taps {
             channels,
             data,
         }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-// SAFETY: each task writes its own output rows.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn get(self) -> *mut f32 {
-        self.0
     }
 }
 
@@ -240,20 +227,6 @@ impl Place {
 }
 
 /// # Safety
-/// As [`Simd`], for `n` numbers or a whole vector.
-#[inline(always)]
-unsafe fn load<S: Simd>(p: *const f32, n: usize) -> S::V {
-    // SAFETY: the caller's.
-    unsafe {
-        if n >= S::LANES {
-            S::load(p)
-        } else {
-            S::load_first(p, n)
-        }
-    }
-}
-
-/// # Safety
 /// As [`Simd`], for `n` numbers or a whole vector; `added` may be null.
 #[inline(always)]
 unsafe fn finish<S: Simd>(v: S::V, added: *const f32, finish: Finish, to: *mut f32, n: usize) {
@@ -266,10 +239,6 @@ unsafe fn finish<S: Simd>(v: S::V, added: *const f32, finish: Finish, to: *mut f
         if let Finish::Clamp(lo, hi) = finish {
             v = S::at_most(S::at_least(v, S::splat(lo)), S::splat(hi));
         }
-        if n >= S::LANES {
-            S::store(to, v);
-        } else {
-            S::store_first(to, n, v);
-        }
+        store::<S>(to, n, v);
     }
 }

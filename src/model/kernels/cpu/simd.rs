@@ -112,6 +112,52 @@ pub(super) trait Simd: Copy {
     unsafe fn prefetch(_p: *const f32) {}
 }
 
+/// The first `n` numbers, or a whole vector where there are that many.
+///
+/// # Safety
+/// As [`Simd`].
+#[inline(always)]
+pub(super) unsafe fn load<S: Simd>(p: *const f32, n: usize) -> S::V {
+    // SAFETY: the caller's.
+    unsafe {
+        if n >= S::LANES {
+            S::load(p)
+        } else {
+            S::load_first(p, n)
+        }
+    }
+}
+
+/// Writes the first `n` numbers, or a whole vector where there is room for it.
+///
+/// # Safety
+/// As [`Simd`].
+#[inline(always)]
+pub(super) unsafe fn store<S: Simd>(p: *mut f32, n: usize, v: S::V) {
+    // SAFETY: the caller's.
+    unsafe {
+        if n >= S::LANES {
+            S::store(p, v);
+        } else {
+            S::store_first(p, n, v);
+        }
+    }
+}
+
+/// An output that tasks share; each writes rows, panels or patches of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Shared(pub(super) *mut f32);
+// SAFETY: whoever hands it to tasks divides the output among them without overlap.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    pub(super) fn get(self) -> *mut f32 {
+        self.0
+    }
+}
+
 /// Plain Rust.
 #[derive(Clone, Copy)]
 pub(super) struct Portable;

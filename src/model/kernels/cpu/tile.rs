@@ -4,7 +4,7 @@
 //! one number of each pixel. `M` and `NV` are chosen so that all of it fits the registers of the instruction set
 //! (14 x 2 + 2 + 1 of 32 with AVX-512, 6 x 2 + 2 + 1 of 16 with AVX2, 6 x 4 + 4 + 1 of 32 with NEON).
 
-use super::simd::{Isa, Portable, Simd};
+use super::simd::{Isa, Portable, Simd, load, store};
 
 /// Numbers that lie side by side in a pixel's window: for a 3x3 kernel over `C` channels each of its
 /// three rows is one run of `3 C`.
@@ -138,26 +138,8 @@ unsafe fn tile<S: Simd, const M: usize, const NV: usize>(t: &Tile<'_>) {
                         v = S::at_most(S::at_least(v, S::splat(lo)), S::splat(hi));
                     }
                 }
-                if n >= S::LANES {
-                    S::store(c, v);
-                } else {
-                    S::store_first(c, n, v);
-                }
+                store::<S>(c, n, v);
             }
-        }
-    }
-}
-
-/// # Safety
-/// As [`Simd`], for `n` numbers.
-#[inline(always)]
-unsafe fn load<S: Simd>(p: *const f32, n: usize) -> S::V {
-    // SAFETY: handed on.
-    unsafe {
-        if n >= S::LANES {
-            S::load(p)
-        } else {
-            S::load_first(p, n)
         }
     }
 }

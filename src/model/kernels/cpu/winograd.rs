@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::arena::buffer;
 use super::conv::{After, Source, Strides, Windows};
 use super::pack::{Filters, Packed};
-use super::simd::{Isa, Simd, dispatch};
+use super::simd::{Isa, Shared, Simd, dispatch, load, store};
 use super::tile::{Finish, Piece, Tile, tiles};
 
 /// Rows and columns of a patch, and their product.
@@ -121,19 +121,6 @@ pub(super) fn pays(
 
 thread_local! {
     static SCRATCH: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
-}
-
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-// SAFETY: tasks write the outputs of their own patches.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn get(self) -> *mut f32 {
-        self.0
-    }
 }
 
 /// Convolves with stride 1.
@@ -521,34 +508,6 @@ unsafe fn transform_output<S: Simd>(call: &Call<'_>, part: &Part, m: &[f32]) {
                 }
             }
             channel += S::LANES;
-        }
-    }
-}
-
-/// # Safety
-/// As [`Simd`], for `n` numbers or a whole vector.
-#[inline(always)]
-unsafe fn load<S: Simd>(p: *const f32, n: usize) -> S::V {
-    // SAFETY: the caller's.
-    unsafe {
-        if n >= S::LANES {
-            S::load(p)
-        } else {
-            S::load_first(p, n)
-        }
-    }
-}
-
-/// # Safety
-/// As [`Simd`], for `n` numbers or a whole vector.
-#[inline(always)]
-unsafe fn store<S: Simd>(p: *mut f32, n: usize, v: S::V) {
-    // SAFETY: the caller's.
-    unsafe {
-        if n >= S::LANES {
-            S::store(p, v);
-        } else {
-            S::store_first(p, n, v);
         }
     }
 }
