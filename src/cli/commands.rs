@@ -13,7 +13,7 @@ use super::args::{
 };
 use super::progress_bar;
 use crate::error::Result;
-use crate::explain::catalogue::METHODS;
+use crate::explain::catalogue;
 use crate::job::Job;
 use crate::model::{Layer, Model};
 #[cfg(feature = "gui")]
@@ -176,20 +176,19 @@ fn layer_line(layer: &Layer) -> String {
 
 pub(super) fn methods(args: &MethodsArgs) -> Result<ExitCode> {
     if args.json {
-        print_json(&METHODS)?;
+        print_json(&catalogue::all().collect::<Vec<_>>())?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = String::new();
-    for method in METHODS {
+    for method in catalogue::all() {
         text.push_str(&format!(
-            "{} ({})\n  {}\n  {}\n  weakness: {}\n  cost: {} forward, {} backward for all layers\n",
+            "{} ({})\n  {}\n  {}\n  weakness: {}\n  cost: {}\n",
             method.id,
             method.label,
             method.formula,
             method.shows,
             method.weakness,
-            method.cost.forward,
-            method.cost.backward,
+            method.cost.formula,
         ));
         for param in method.params {
             text.push_str(&format!(

@@ -1,12 +1,12 @@
 //! The CAM family: channels of a layer, weighted and added.
 //!
 //! Symbols: A activations `[K, h, w]`, G = dy_c/dA their gradient, y_c the raw logit of the target.
-//! Every function returns the sum before any ReLU, normalisation or resize.
+//! Every function returns what is added up over channels, before any ReLU, normalisation or resize.
 
+use super::channels::Channels;
 use super::evidence::Evidence;
-use super::map::Grid;
+use super::settings::Settings;
 use crate::error::Result;
-use crate::plan::Values;
 
 /// Constant that pytorch-grad-cam adds to the denominator of Grad-CAM++.
 const GRAD_CAM_PP_EPS: f32 = 1e-6;
@@ -15,49 +15,32 @@ const TORCHCAM_EPS: f32 = 1e-8;
 /// Constant that pytorch-grad-cam adds to the sum of a channel in XGrad-CAM.
 const XGRAD_CAM_EPS: f32 = 1e-7;
 
-/// `M = sum_k w_k A_k`.
-fn weighted(evidence: &Evidence<'_>, weights: &[f32]) -> Grid {
-    let mut map = vec![0f32; evidence.cells()];
-    for (channel, &w) in evidence
-        .activations
-        .chunks_exact(evidence.cells().max(1))
-        .zip(weights)
-    {
-        for (m, a) in map.iter_mut().zip(channel) {
-            *m += w * a;
-        }
-    }
-    Grid::of(map, evidence)
-}
-
-/// `M = sum_k f(G_k, A_k)`, cell by cell.
-fn elementwise(evidence: &Evidence<'_>, f: impl Fn(f32, f32) -> f32) -> Result<Grid> {
-    let mut map = vec![0f32; evidence.cells()];
-    for (a, g) in evidence.pairs()? {
-        for ((m, &a), &g) in map.iter_mut().zip(a).zip(g) {
-            *m += f(g, a);
-        }
-    }
-    Ok(Grid::of(map, evidence))
+/// Components `f(G_k, A_k)`, cell by cell.
+fn elementwise(evidence: &Evidence<'_>, f: impl Fn(f32, f32) -> f32) -> Result<Channels> {
+    let gradients = evidence.gradients()?;
+    let pairs = evidence.activations.iter().zip(gradients);
+    Ok(Channels::Components(
+        pairs.map(|(&a, &g)| f(g, a)).collect(),
+    ))
 }
 
 /// Grad-CAM (Selvaraju et al. 2017): `alpha_k = mean_ij G_kij`.
-pub(super) fn grad_cam(evidence: &Evidence<'_>, _: &Values) -> Result<Grid> {
+pub(super) fn grad_cam(evidence: &Evidence<'_>, _: &Settings) -> Result<Channels> {
     let cells = evidence.cells() as f64;
     let alpha: Vec<f32> = evidence
         .pairs()?
         .map(|(_, g)| (sum(g.iter().copied()) / cells) as f32)
         .collect();
-    Ok(weighted(evidence, &alpha))
+    Ok(Channels::Weights(alpha))
 }
 
 /// Grad-CAM++ (Chattopadhay et al. 2018) in one of three published definitions.
 ///
 /// With S = exp(y_c) all higher derivatives are powers of G, and the factor exp(y_c) cancels in `a`.
 /// In `w` it is a global scale, which no definition here applies.
-pub(super) fn grad_cam_pp(evidence: &Evidence<'_>, values: &Values) -> Result<Grid> {
-    let weight: fn(&[f32], &[f32]) -> f32 = match values.get("mode").map(String::as_str) {
-        Some("official") => |a, g| {
+pub(super) fn grad_cam_pp(evidence: &Evidence<'_>, settings: &Settings) -> Result<Channels> {
+    let weight: fn(&[f32], &[f32]) -> f32 = match settings.word("mode") {
+        "official" => |a, g| {
             let sum_a = sum(a.iter().copied()) as f32;
             let alpha = |g: f32| {
                 let denominator = 2.0 * g * g + sum_a * g * g * g;
@@ -69,7 +52,7 @@ pub(super) fn grad_cam_pp(evidence: &Evidence<'_>, values: &Values) -> Result<Gr
             let total = if total == 0.0 { 1.0 } else { total };
             sum(g.iter().map(|&g| g.max(0.0) * alpha(g) / total)) as f32
         },
-        Some("torchcam") => |a, g| {
+        "torchcam" => |a, g| {
             let sum_ag3 = sum(a.iter().zip(g).map(|(&a, &g)| a * g * g * g)) as f32;
             sum(g
                 .iter()
@@ -86,16 +69,16 @@ pub(super) fn grad_cam_pp(evidence: &Evidence<'_>, values: &Values) -> Result<Gr
         },
     };
     let weights: Vec<f32> = evidence.pairs()?.map(|(a, g)| weight(a, g)).collect();
-    Ok(weighted(evidence, &weights))
+    Ok(Channels::Weights(weights))
 }
 
 /// HiResCAM (Draelos and Carin 2020): `M = sum_k G_k * A_k`.
-pub(super) fn hires_cam(evidence: &Evidence<'_>, _: &Values) -> Result<Grid> {
+pub(super) fn hires_cam(evidence: &Evidence<'_>, _: &Settings) -> Result<Channels> {
     elementwise(evidence, |g, a| g * a)
 }
 
 /// XGrad-CAM (Fu et al. 2020): `w_k = sum_ij G_kij A_kij / (sum_ij A_kij + eps)`.
-pub(super) fn xgrad_cam(evidence: &Evidence<'_>, _: &Values) -> Result<Grid> {
+pub(super) fn xgrad_cam(evidence: &Evidence<'_>, _: &Settings) -> Result<Channels> {
     let weights: Vec<f32> = evidence
         .pairs()?
         .map(|(a, g)| {
@@ -103,18 +86,17 @@ pub(super) fn xgrad_cam(evidence: &Evidence<'_>, _: &Values) -> Result<Grid> {
             sum(a.iter().zip(g).map(|(&a, &g)| g * a / denominator)) as f32
         })
         .collect();
-    Ok(weighted(evidence, &weights))
+    Ok(Channels::Weights(weights))
 }
 
 /// LayerCAM (Jiang et al. 2021): `M = sum_k relu(G_k) * A_k`.
-pub(super) fn layer_cam(evidence: &Evidence<'_>, _: &Values) -> Result<Grid> {
+pub(super) fn layer_cam(evidence: &Evidence<'_>, _: &Settings) -> Result<Channels> {
     elementwise(evidence, |g, a| g.max(0.0) * a)
 }
 
 /// CAM (Zhou et al. 2016): the weights of the classifier, bias unused.
-pub(super) fn cam(evidence: &Evidence<'_>, _: &Values) -> Result<Grid> {
-    let weights = evidence.head_weights()?;
-    Ok(weighted(evidence, &weights))
+pub(super) fn cam(evidence: &Evidence<'_>, _: &Settings) -> Result<Channels> {
+    Ok(Channels::Weights(evidence.head_weights()?))
 }
 
 /// Sum in double precision: a channel of an early layer has 50 000 cells.

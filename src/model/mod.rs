@@ -29,7 +29,7 @@ use facts::{Facts, Sources};
 use files::ModelFile;
 use forward::{Engine, Trace};
 use graph::{Graph, NodeId};
-use kernels::Kernels;
+use kernels::{Kernels, Purpose};
 pub use shape::Shape;
 use weights::Weights;
 
@@ -38,6 +38,12 @@ const DEMO: &[u8] = include_bytes!("../../models/demo/model.safetensors");
 
 /// Name of the shipped network.
 pub const DEMO_NAME: &str = "camlens-demo";
+
+/// Images of the largest batch.
+const LARGEST_BATCH: usize = 16;
+
+/// Multiplications of the heaviest operation of a batch: about 50 ms of a desktop's CPU.
+const LONGEST_OPERATION: usize = 4_000_000_000;
 
 /// A network that is ready to run.
 pub struct Model {
@@ -259,7 +265,54 @@ impl Model {
         Ok(Taps::start(trace, seed, Arc::new(Gradient)))
     }
 
-    fn tensor(&self, input: &ModelInput) -> Result<Tensor> {
+    /// Runs the network on a batch `[N, C, H, W]` and keeps what a reverse walk needs.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, cancellation.
+    pub fn trace(&self, batch: &Tensor, job: &Job) -> Result<Trace> {
+        self.engine.trace(batch, job)
+    }
+
+    /// Images of this size that a batch may have: as many as `bytes` of memory hold, and few enough that no single
+    /// operation takes so long that cancelling would wait for it.
+    pub fn batch_size(&self, size: [usize; 2], purpose: Purpose, bytes: usize) -> usize {
+        let channels = self.graph.input_channels().unwrap_or(3);
+        let Ok(shapes) = self.graph.shapes([channels, size[0], size[1]]) else {
+            return 1;
+        };
+        let elements: Vec<usize> = shapes
+            .iter()
+            .map(|shape| shape.dims().iter().product())
+            .collect();
+        let held = match purpose {
+            // A few of the largest outputs stand at the same time.
+            Purpose::Scores => 4 * elements.iter().max().copied().unwrap_or(0),
+            // Outputs of fused steps, and as much again for what a reverse walk hands on.
+            Purpose::Trace => elements.iter().sum(),
+        };
+        let by_memory = bytes / (4 * held).max(1);
+        let heaviest = self
+            .graph
+            .nodes
+            .iter()
+            .zip(&elements)
+            .map(|(node, &out)| match &node.op {
+                op::Op::Conv2d(conv) => out * conv.weight.dims().iter().skip(1).product::<usize>(),
+                op::Op::Linear { weight, .. } => out * weight.dim(1).unwrap_or(1),
+                _ => 0,
+            });
+        let by_time = match self.device {
+            Device::Cpu => LONGEST_OPERATION / heaviest.max().unwrap_or(0).max(1),
+            _ => LARGEST_BATCH,
+        };
+        by_memory.min(by_time).clamp(1, LARGEST_BATCH)
+    }
+
+    /// An input as a tensor, `[1, C, H, W]`.
+    ///
+    /// # Errors
+    /// Channels or a size that the network cannot take.
+    pub fn tensor(&self, input: &ModelInput) -> Result<Tensor> {
         let shape = [input.channels, input.height, input.width];
         if let Some(expected) = self.graph.input_channels()
             && expected != input.channels

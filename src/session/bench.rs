@@ -14,10 +14,10 @@ use serde::Serialize;
 
 use super::Analysis;
 use crate::error::Result;
-use crate::explain::catalogue::METHODS;
+use crate::explain::catalogue;
 use crate::job::Job;
 use crate::model::{Model, device};
-use crate::plan::{DeviceChoice, MapKey, ModelSource};
+use crate::plan::{DeviceChoice, MapKey, ModelSource, Values};
 use crate::preprocess::ModelInput;
 use crate::text::{bench as words, fault};
 
@@ -135,9 +135,8 @@ pub fn run(setup: &Setup, job: &Job) -> Result<Report> {
         })?;
     }
     let stages = model.layers_named("stages")?;
-    let methods: Vec<&str> = METHODS
-        .iter()
-        .filter(|m| m.id != "cam")
+    let methods: Vec<&str> = catalogue::all()
+        .filter(|m| m.is_instant(&Values::new()) && m.id != "cam")
         .map(|m| m.id)
         .collect();
     row(
@@ -152,7 +151,7 @@ pub fn run(setup: &Setup, job: &Job) -> Result<Report> {
                     let key = MapKey {
                         method: (*method).to_owned(),
                         layer: layer.clone(),
-                        target: 0,
+                        target: 0.into(),
                         params: BTreeMap::new(),
                     };
                     analysis.map(&key, &quiet)?;

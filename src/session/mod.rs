@@ -370,7 +370,7 @@ mod tests {
         MapKey {
             method: "grad-cam".to_owned(),
             layer: layer.to_owned(),
-            target: 0,
+            target: 0.into(),
             params: Default::default(),
         }
     }

@@ -322,3 +322,10 @@ pub fn training_progress(
 pub fn ready_input() -> String {
     "a ready model input: no preprocessing was applied, and its grey levels are a guess".to_owned()
 }
+
+/// A method left cells that are no numbers.
+pub fn map_not_finite(cells: usize, of: usize) -> String {
+    format!(
+        "{cells} of {of} cells are not finite numbers and are shown as 0; the network's values may be too large"
+    )
+}

@@ -244,7 +244,7 @@ impl App {
         Some(MapKey {
             method: panel.method.to_owned(),
             layer: self.stops.list.get(panel.stop)?.name.clone(),
-            target: self.target?,
+            target: self.target?.into(),
             params: Values::new(),
         })
     }

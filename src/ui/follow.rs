@@ -114,7 +114,7 @@ impl App {
             seen.insert((method, stop)).then(|| MapKey {
                 method: method.to_owned(),
                 layer: layer.name.clone(),
-                target,
+                target: target.into(),
                 params: Values::new(),
             })
         };

@@ -1,6 +1,6 @@
 //! What the window shows, as plain data: panels, their methods and layers, and how maps are shown.
 
-use crate::explain::catalogue::METHODS;
+use crate::explain::catalogue;
 use crate::model::Model;
 use crate::plan::{Post, View};
 
@@ -260,8 +260,7 @@ impl Grid {
         let count = count.clamp(1, MAX_PANELS);
         self.panels.truncate(count);
         while self.panels.len() < count {
-            let unused = METHODS
-                .iter()
+            let unused = catalogue::all()
                 .map(|m| m.id)
                 .find(|id| self.panels.iter().all(|p| p.method != *id));
             let stop = self
@@ -316,8 +315,7 @@ impl Grid {
             .panels
             .get(self.selected)
             .map_or(stops.last, |p| p.stop);
-        self.panels = METHODS
-            .iter()
+        self.panels = catalogue::all()
             .take(MAX_PANELS)
             .map(|m| Panel {
                 method: m.id,

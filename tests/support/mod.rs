@@ -4,7 +4,31 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use camlens::explain::{Pass, RawMap, Study, catalogue, explain};
+use camlens::job::Job;
+use camlens::model::Model;
+use camlens::plan::Target;
+use camlens::preprocess::ModelInput;
 use candle_core::{Device, Tensor};
+
+/// The raw map of a method at a layer for the raw logit of a class.
+pub fn explain_map(
+    model: &Model,
+    input: &ModelInput,
+    pass: &mut Pass,
+    method: &str,
+    values: &[(&str, &str)],
+    layer: &str,
+    target: impl Into<Target>,
+) -> camlens::Result<RawMap> {
+    let job = Job::default();
+    let mut study = Study::new(model, input, pass, target.into(), layer, &job)?;
+    let values = values
+        .iter()
+        .map(|(id, value)| ((*id).to_owned(), (*value).to_owned()))
+        .collect();
+    explain(catalogue::find(method)?, &values, &mut study)
+}
 
 /// A path below the reference data beside the checkout; `None`, said loudly, where it is absent.
 pub fn shared(path: &str) -> Option<PathBuf> {

@@ -241,6 +241,18 @@ pub fn no_such_class(class: &str, classes: usize) -> Error {
     ))
 }
 
+/// A contrast without a class.
+pub fn contrast_needs_class() -> Error {
+    input("a contrast needs a class to start from; give --class beside --against".to_owned())
+}
+
+/// A contrast of a class with itself.
+pub fn contrast_with_itself(label: &str) -> Error {
+    input(format!(
+        "'{label}' cannot be set against itself; name another class"
+    ))
+}
+
 /// A layer that does not exist.
 pub fn no_such_layer(layer: &str, near: &str) -> Error {
     input(format!(

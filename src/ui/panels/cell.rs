@@ -7,7 +7,7 @@ use egui::{
 };
 
 use super::sheets::method_card_ui;
-use crate::explain::catalogue::{self, METHODS};
+use crate::explain::catalogue;
 use crate::post::Field;
 use crate::render::crop_in_source;
 use crate::session::MapState;
@@ -127,7 +127,7 @@ fn method_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &'static str) {
             .show_ui(ui, |ui| {
                 ui.set_min_width(180.0);
                 ui.spacing_mut().item_spacing.y = 2.0;
-                for method in METHODS {
+                for method in catalogue::all() {
                     let entry = ui.selectable_value(&mut chosen, method.id, method.label);
                     // Beside the list, not over it.
                     let mut card = Tooltip::for_enabled(&entry);

@@ -2,7 +2,7 @@
 
 use egui::{Context, Frame, Grid, Id, Key, Margin, Modal, RichText, ScrollArea, TextEdit, Ui};
 
-use crate::explain::catalogue::{METHODS, Method};
+use crate::explain::catalogue::{self, Method};
 use crate::text::{APP, RESEARCH_ONLY, window as words};
 use crate::ui::App;
 use crate::ui::app::Sheet;
@@ -99,7 +99,7 @@ fn keys_ui(ui: &mut Ui) {
 fn methods_ui(ui: &mut Ui) {
     title_ui(ui, &Command::Methods.label());
     ScrollArea::vertical().max_height(460.0).show(ui, |ui| {
-        for method in METHODS {
+        for method in catalogue::all() {
             method_card_ui(ui, method);
             ui.add_space(space::L);
         }
