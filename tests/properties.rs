@@ -604,3 +604,91 @@ fn a_batch_gives_what_its_images_give_one_by_one() {
         }
     }
 }
+
+#[test]
+fn a_pass_goes_on_from_any_node_with_other_values_there() {
+    let job = Job::default();
+    for family in FAMILIES {
+        for kernels in [Arc::new(Cpu::new()) as Arc<dyn Kernels>, Arc::new(Portable)] {
+            let net = model(small(family, 3, 4)).with_kernels(kernels);
+            let x = noise("image", &[1, 3, 40, 56]);
+            let trace = net.forward(&ready(&x), &job).unwrap();
+            let logits = trace.logits().unwrap();
+            let mut taps = net.gradients(&trace, 2).unwrap();
+            for (id, node) in net.graph.nodes.iter().enumerate().rev() {
+                let at = format!("{family} {} {}", net.kernels().name(), node.name);
+                // Its own output three times gives the same logits and the same gradient three times.
+                let own = trace.output(id).unwrap();
+                let same = Tensor::cat(&[&own, &own, &own], 0).unwrap();
+                let scores = trace.resume_scores(id, &same, &job).unwrap();
+                let resumed = trace.resume(id, &same, &job).unwrap();
+                let expected = values(&taps.at(&trace, id, &job).unwrap().unwrap());
+                let outputs = resumed.output(net.graph.output()).unwrap();
+                let seed = Tensor::new(&[[0f32, 0.0, 1.0, 0.0]; 3], &Device::Cpu).unwrap();
+                let rule = Arc::new(camlens::model::backward::Gradient);
+                let mut walk = camlens::model::backward::Taps::start(&resumed, seed, rule);
+                let found = values(&walk.at(&resumed, id, &job).unwrap().unwrap());
+                let part = expected.len();
+                for i in 0..3 {
+                    for scores in [&scores, &outputs] {
+                        let row = values(&scores.get(i).unwrap());
+                        let error = relative_error(&row, &logits);
+                        assert!(error < 2e-5, "{at}: logits {error}");
+                    }
+                    let error = relative_error(&found[i * part..(i + 1) * part], &expected);
+                    assert!(error < 1e-3, "{at}: gradient {error}");
+                }
+                // Other values give what a pass node by node gives that has them there.
+                let scaled: Vec<Tensor> = [0.5, 1.5, -1.0]
+                    .iter()
+                    .map(|&factor| (&own * factor).unwrap())
+                    .collect();
+                let other = Tensor::cat(&scaled, 0).unwrap();
+                let mut all: Vec<Tensor> = Vec::new();
+                for (other_id, node) in net.graph.nodes.iter().enumerate() {
+                    let inputs: Vec<&Tensor> = node.inputs.iter().map(|&i| &all[i]).collect();
+                    all.push(match other_id {
+                        _ if other_id == id => other.clone(),
+                        0 => Tensor::cat(&[&x, &x, &x], 0).unwrap(),
+                        _ => net.kernels().apply(&node.op, &inputs).unwrap(),
+                    });
+                }
+                let expected = values(all.last().unwrap());
+                let scores = values(&trace.resume_scores(id, &other, &job).unwrap());
+                assert!(relative_error(&scores, &expected) < 2e-5, "{at}: scaled");
+                let resumed = trace.resume(id, &other, &job).unwrap();
+                let outputs = values(&resumed.output(net.graph.output()).unwrap());
+                assert!(relative_error(&outputs, &expected) < 2e-5, "{at}: scaled");
+                for (other_id, node) in net.graph.nodes.iter().enumerate() {
+                    let found = values(&resumed.output(other_id).unwrap());
+                    let error = relative_error(&found, &values(&all[other_id]));
+                    assert!(error < 2e-5, "{at}: output of {} {error}", node.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pass_of_a_whole_network_goes_on_from_any_node() {
+    let job = Job::default();
+    for arch in ["resnet18", "densenet121"] {
+        let Some(tensors) = support::recipe_tensors(arch, 0) else {
+            return;
+        };
+        let net = model(tensors);
+        let (dims, x) = support::scene_a(64, 96, false);
+        let input = ModelInput::from_ready(&dims, x).unwrap();
+        let trace = net.forward(&input, &job).unwrap();
+        let logits = trace.logits().unwrap();
+        for (id, node) in net.graph.nodes.iter().enumerate() {
+            let own = trace.output(id).unwrap();
+            let same = Tensor::cat(&[&own, &own, &own], 0).unwrap();
+            let scores = trace.resume_scores(id, &same, &job).unwrap();
+            for i in 0..3 {
+                let error = relative_error(&values(&scores.get(i).unwrap()), &logits);
+                assert!(error < 2e-5, "{arch} {}: {error}", node.name);
+            }
+        }
+    }
+}

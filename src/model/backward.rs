@@ -219,6 +219,9 @@ impl Taps {
         let Some(given) = self.values[step.node].clone() else {
             return Ok(());
         };
+        if !trace.goes_through(step) {
+            return Ok(());
+        }
         let engine = trace.engine();
         match step.kind {
             Kind::Single => {
@@ -294,13 +297,7 @@ impl Taps {
 impl ChainNodes {
     /// The node of this chain that reads `node`, another node of it.
     fn after(&self, node: NodeId) -> Option<NodeId> {
-        let order = [
-            Some(self.conv),
-            self.norm,
-            self.add.map(|(sum, _)| sum),
-            self.act,
-        ];
-        let mut nodes = order.into_iter().flatten();
+        let mut nodes = self.nodes();
         nodes.find(|&n| n == node)?;
         nodes.next()
     }

@@ -11,6 +11,7 @@ pub mod kernels;
 mod onnx;
 pub mod op;
 mod program;
+mod resume;
 mod shape;
 pub mod weights;
 
