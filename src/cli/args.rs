@@ -201,6 +201,12 @@ pub(super) struct MethodsArgs {
     /// Prints JSON: [{id, label, family, ...}]
     #[arg(long)]
     pub(super) json: bool,
+    /// Prints the tables of the README
+    #[arg(long, conflicts_with = "json")]
+    pub(super) markdown: bool,
+    /// Prints the sources as BibTeX
+    #[arg(long, conflicts_with_all = ["json", "markdown"])]
+    pub(super) bibtex: bool,
 }
 
 #[derive(Args)]

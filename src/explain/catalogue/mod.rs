@@ -130,7 +130,8 @@ impl Param {
         }
     }
 
-    fn expected(&self) -> String {
+    /// The values that it can take, in words.
+    pub fn expected(&self) -> String {
         match self.domain {
             Domain::Choice(words) => words.join(", "),
             Domain::Number {

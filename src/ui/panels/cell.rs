@@ -347,6 +347,7 @@ fn says_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect) {
                 egui::Spinner::new().size(20.0).color(theme::ON_WELL_QUIET),
             );
         }
+        MapState::Growing(_) => {}
         MapState::Failed(words) => said_ui(app, ui, panel, inner, words.clone(), false),
         MapState::Ready(_) => {
             let field = app.heats.get(panel).and_then(|heat| heat.field());
