@@ -6,17 +6,26 @@
 mod cam;
 pub mod catalogue;
 mod channels;
+mod contrast;
+mod eigen;
 mod evidence;
+mod full_grad;
 mod map;
+mod masks;
 mod objective;
 mod options;
 mod pass;
+mod poly_cam;
+mod random;
+pub mod resize;
 mod settings;
+mod smooth;
 mod study;
 mod task;
 
 pub use channels::Channels;
 pub use evidence::Evidence;
+pub use full_grad::full_gradient_sum;
 pub use map::{Grid, RawMap};
 pub use objective::Objective;
 pub use pass::{Pass, WalkRule};
