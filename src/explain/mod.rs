@@ -3,18 +3,23 @@
 //! A method is a row of the [`catalogue`]. A [`Pass`] is one input's forward pass with its reverse walks; a
 //! [`Study`] asks it about one layer and one target; a [`Task`] is the map in the making, at once or in [`Steps`].
 
+mod baseline;
 mod cam;
 pub mod catalogue;
 mod channels;
 mod contrast;
+mod deep_lift;
 mod eigen;
 mod evidence;
 mod full_grad;
+mod guided;
+mod integrated;
 mod map;
 mod masks;
 mod objective;
 mod options;
 mod pass;
+mod pixels;
 mod poly_cam;
 mod random;
 pub mod resize;

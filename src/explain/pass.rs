@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 use std::sync::Arc;
 
+use super::guided::Guided;
 use super::objective::Objective;
 use crate::error::Result;
 use crate::job::Job;
@@ -21,12 +22,15 @@ const KEPT_WALKS: usize = 3;
 pub enum WalkRule {
     /// The ordinary gradient.
     Gradient,
+    /// Guided backpropagation.
+    Guided,
 }
 
 impl WalkRule {
     fn rule(self) -> Arc<dyn Rule> {
         match self {
             Self::Gradient => Arc::new(Gradient),
+            Self::Guided => Arc::new(Guided),
         }
     }
 

@@ -336,3 +336,14 @@ pub const MIRRORED: &str = "half of the inputs behind this map are mirrored: lef
 /// A kernel matrix without a positive eigenvalue.
 pub const KERNEL_WITHOUT_COMPONENT: &str =
     "the kernel matrix of this layer has no positive component: the map is empty";
+
+/// Methods whose maps hardly change when the network's weights are replaced by noise.
+pub const FAILS_RANDOMISATION: &str = "this method fails parameter randomisation: its map stays much the same when the network's weights are replaced by noise (Adebayo et al. 2018), so it shows edges of the image more than reasons of the network";
+
+/// What attributions add up to, and what they should.
+pub fn completeness(sum: f64, difference: f64) -> String {
+    format!(
+        "attributions add up to {sum:.4}; the score differs from the baseline's by {difference:.4} (gap {:.4})",
+        sum - difference
+    )
+}
