@@ -3,16 +3,25 @@
 //! A method is a row of the [`catalogue`]. A [`Pass`] is one input's forward pass with its reverse walks; a
 //! [`Study`] asks it about one layer and one target; a [`Task`] is the map in the making, at once or in [`Steps`].
 
+mod ablation;
+mod batches;
 mod cam;
 pub mod catalogue;
 mod channels;
 mod evidence;
+mod kernel_shap;
 mod map;
 mod objective;
+mod occlusion;
 mod options;
 mod pass;
+mod random;
+pub mod resize;
+mod rise;
+mod score_cam;
 mod settings;
 mod study;
+mod superpixels;
 mod task;
 
 pub use channels::Channels;

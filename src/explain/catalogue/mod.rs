@@ -1,6 +1,7 @@
 //! One row for each method: what menus, tooltips, `camlens methods` and the manifests are made from.
 
 mod gradient_cams;
+mod perturbation;
 
 use serde::Serialize;
 
@@ -293,7 +294,7 @@ impl Method {
 pub const INPUT: &str = "input";
 
 /// Tables of rows in the order of menus.
-const TABLES: &[&[Method]] = &[gradient_cams::ROWS];
+const TABLES: &[&[Method]] = &[gradient_cams::ROWS, perturbation::ROWS];
 
 /// Every method, in the order of menus.
 pub fn all() -> impl Iterator<Item = &'static Method> + Clone {
@@ -355,3 +356,20 @@ pub(super) const FUSION: Param = Param {
     help: "Joins the maps of the network's stages up to this layer, each normalised and enlarged to the input: mean (pytorch-grad-cam's several target layers), max, product, or tanh-max (maximum after tanh(2 M / max M), as LayerCAM's paper does for shallow stages)",
     domain: Domain::Choice(&[NONE, "mean", "max", "tanh-max", "product"]),
 };
+
+/// Seed of everything that is drawn.
+pub(super) const SEED: Param = Param {
+    id: "seed",
+    help: "Seed of the random numbers: the same seed gives the same map",
+    domain: Domain::Number {
+        min: 0.0,
+        max: 4_294_967_295.0,
+        default: 0.0,
+        whole: true,
+    },
+};
+
+/// A number of passes.
+const fn passes(forward: usize, backward: usize) -> Passes {
+    Passes { forward, backward }
+}
