@@ -51,9 +51,9 @@ pub(super) fn dim(image: &mut [f32], x: &[f32], mask: &[f32]) {
     }
 }
 
-/// What stands where the input is hidden, `[C, H, W]`: `mean` is 0 of the normalised tensor, `black` the recipe's black
-/// (the smallest value of the input where there is no recipe), `blur` the input through a Gaussian of a twentieth of
-/// the longer side.
+/// What stands where the input is hidden, `[C, H, W]`: `zero` is 0 of the normalised tensor, `black` the recipe's black
+/// (the smallest value of the input where there is no recipe), `mean` the mean of each channel, `blur` the input through
+/// a Gaussian of a twentieth of the longer side.
 pub(super) fn baseline(study: &Study<'_>, word: &str) -> Vec<f32> {
     let input = study.input;
     let size = input.width * input.height;
@@ -68,6 +68,14 @@ pub(super) fn baseline(study: &Study<'_>, word: &str) -> Vec<f32> {
                 })
                 .collect()
         }
+        "mean" => input
+            .values
+            .chunks_exact(size.max(1))
+            .flat_map(|plane| {
+                let sum: f64 = plane.iter().map(|v| f64::from(*v)).sum();
+                std::iter::repeat_n((sum / size as f64) as f32, size)
+            })
+            .collect(),
         "blur" => {
             let sigma = BLUR_SHARE * input.width.max(input.height) as f64;
             input

@@ -5,13 +5,12 @@
 
 use super::channels::Channels;
 use super::evidence::Evidence;
+use super::random;
 use super::settings::Settings;
 use crate::error::Result;
 
 /// Constant that pytorch-grad-cam adds to the denominator of Grad-CAM++.
 const GRAD_CAM_PP_EPS: f32 = 1e-6;
-/// The same for torchcam.
-const TORCHCAM_EPS: f32 = 1e-8;
 /// Constant that pytorch-grad-cam adds to the sum of a channel in XGrad-CAM.
 const XGRAD_CAM_EPS: f32 = 1e-7;
 
@@ -52,14 +51,8 @@ pub(super) fn grad_cam_pp(evidence: &Evidence<'_>, settings: &Settings) -> Resul
             let total = if total == 0.0 { 1.0 } else { total };
             sum(g.iter().map(|&g| g.max(0.0) * alpha(g) / total)) as f32
         },
-        "torchcam" => |a, g| {
-            let sum_ag3 = sum(a.iter().zip(g).map(|(&a, &g)| a * g * g * g)) as f32;
-            sum(g
-                .iter()
-                .filter(|g| **g != 0.0)
-                .map(|&g| g.max(0.0) * (g * g) / (2.0 * g * g + sum_ag3 + TORCHCAM_EPS)))
-                as f32
-        },
+        // torchcam means to divide by 2 G^2 + sum_ab A G^3, but divides a copy: what it computes is this.
+        "torchcam" => |_, g| sum(g.iter().map(|&g| g.max(0.0) * g * g)) as f32,
         _ => |a, g| {
             let sum_a = sum(a.iter().copied()) as f32;
             sum(g.iter().filter(|g| **g != 0.0).map(|&g| {
@@ -92,6 +85,36 @@ pub(super) fn xgrad_cam(evidence: &Evidence<'_>, _: &Settings) -> Result<Channel
 /// LayerCAM (Jiang et al. 2021): `M = sum_k relu(G_k) * A_k`.
 pub(super) fn layer_cam(evidence: &Evidence<'_>, _: &Settings) -> Result<Channels> {
     elementwise(evidence, |g, a| g.max(0.0) * a)
+}
+
+/// pytorch-grad-cam's GradCAMElementWise: `M = sum_k relu(G_k * A_k)`.
+pub(super) fn elementwise_cam(evidence: &Evidence<'_>, _: &Settings) -> Result<Channels> {
+    elementwise(evidence, |g, a| (g * a).max(0.0))
+}
+
+/// FEM (Ahmed et al. 2021): each channel weighted by the share of its cells that lie more than two standard
+/// deviations above its mean.
+pub(super) fn fem(evidence: &Evidence<'_>, _: &Settings) -> Result<Channels> {
+    let cells = evidence.cells().max(1);
+    let weights = evidence.activations.chunks_exact(cells).map(|channel| {
+        let n = cells as f64;
+        let mean = sum(channel.iter().copied()) / n;
+        let squares: f64 = channel.iter().map(|&a| (f64::from(a) - mean).powi(2)).sum();
+        let threshold = mean + 2.0 * (squares / n).sqrt();
+        let rare = channel
+            .iter()
+            .filter(|&&a| f64::from(a) > threshold)
+            .count();
+        rare as f32 / cells as f32
+    });
+    Ok(Channels::Weights(weights.collect()))
+}
+
+/// The control: weights uniform in -1..1, whatever the network has learnt.
+pub(super) fn random_cam(evidence: &Evidence<'_>, settings: &Settings) -> Result<Channels> {
+    let mut rng = random::stream(settings.seed(), 0);
+    let weights = (0..evidence.channels).map(|_| random::uniform(&mut rng, -1.0, 1.0));
+    Ok(Channels::Weights(weights.collect()))
 }
 
 /// CAM (Zhou et al. 2016): the weights of the classifier, bias unused.

@@ -201,10 +201,10 @@ impl ScoreCam {
     /// Weights of the channels whose passes are done; 0 elsewhere.
     fn weights(&self) -> Vec<f32> {
         let complete = self.done / self.samples;
-        let mut scores: Vec<(usize, f32)> = Vec::new();
+        let mut scores: Vec<(usize, f64)> = Vec::new();
         for (k, mask) in self.mask_of.iter().enumerate() {
             if let Some(mask) = mask.filter(|&mask| mask < complete) {
-                let score = (self.sums[mask] / self.samples as f64) as f32;
+                let score = self.sums[mask] / self.samples as f64;
                 if score.is_finite() {
                     scores.push((k, score));
                 }
@@ -212,13 +212,13 @@ impl ScoreCam {
         }
         let mut weights = vec![0f32; self.mask_of.len()];
         if self.softmax {
-            let only: Vec<f32> = scores.iter().map(|&(_, score)| score).collect();
+            let only: Vec<f64> = scores.iter().map(|&(_, score)| score).collect();
             for (&(k, _), w) in scores.iter().zip(softmax(&only)) {
                 weights[k] = w as f32;
             }
         } else {
             for (k, score) in scores {
-                weights[k] = score;
+                weights[k] = score as f32;
             }
         }
         weights

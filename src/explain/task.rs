@@ -100,8 +100,8 @@ impl Task {
             State::New => {
                 let drawn = match self.method.compute {
                     Compute::Channels(f) => {
-                        let evidence = study.evidence(self.method.reads.gradients())?;
-                        Drawn::Channels(f(&evidence, &self.settings)?)
+                        let gradients = self.method.reads.gradients();
+                        super::options::channels(f, gradients, &self.settings, study)?
                     }
                     Compute::Map(f) => f(study, &self.settings)?,
                     // Begun as steps.

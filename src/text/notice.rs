@@ -386,3 +386,10 @@ pub fn map_not_finite(cells: usize, of: usize) -> String {
         "{cells} of {of} cells are not finite numbers and are shown as 0; the network's values may be too large"
     )
 }
+
+/// Mirrored inputs are part of a map.
+pub const MIRRORED: &str = "half of the inputs behind this map are mirrored: left and right of the chest are swapped in them";
+
+/// A kernel matrix without a positive eigenvalue.
+pub const KERNEL_WITHOUT_COMPONENT: &str =
+    "the kernel matrix of this layer has no positive component: the map is empty";

@@ -1,16 +1,20 @@
-//! Methods of the CAM family that read one forward pass and one reverse walk.
+//! Methods of the CAM family that read one layer's activations and gradients.
 
 use super::{
-    AUG_SMOOTH, Citation, Compute, Domain, EIGEN_SMOOTH, FUSION, Method, ONE_FORWARD, ONE_PASS,
-    Param, Place, Reads,
+    AUG_SMOOTH, Citation, Compute, Cost, Domain, EIGEN_SMOOTH, FUSION, Method, ONE_FORWARD,
+    ONE_PASS, Param, Place, Reads, SEED, passes,
 };
-use crate::explain::cam;
+use crate::explain::{cam, contrast, smooth};
+
+const WEIGHTED: &str = "CAM, gradient-weighted";
+const ELEMENTWISE: &str = "CAM, elementwise";
+const HEAD: &str = "CAM, classifier weights";
 
 pub(super) const ROWS: &[Method] = &[
     Method {
         id: "grad-cam",
         label: "Grad-CAM",
-        family: "CAM, gradient-weighted",
+        family: WEIGHTED,
         class_discriminative: true,
         reads: Reads::Gradients,
         place: Place::Layer,
@@ -29,7 +33,7 @@ pub(super) const ROWS: &[Method] = &[
     Method {
         id: "grad-cam++",
         label: "Grad-CAM++",
-        family: "CAM, gradient-weighted",
+        family: WEIGHTED,
         class_discriminative: true,
         reads: Reads::Gradients,
         place: Place::Layer,
@@ -37,7 +41,7 @@ pub(super) const ROWS: &[Method] = &[
         params: &[
             Param {
                 id: "mode",
-                help: "Whose definition: pytorch-grad-cam's, the authors' own code (a second normalisation of the weights), or torchcam's (another denominator)",
+                help: "Whose definition: pytorch-grad-cam's, the authors' own code (a second normalisation of the weights), or what torchcam computes (G^2 relu(G), because its division acts on a copy)",
                 domain: Domain::Choice(&["pytorch-grad-cam", "official", "torchcam"]),
             },
             AUG_SMOOTH,
@@ -46,7 +50,9 @@ pub(super) const ROWS: &[Method] = &[
         ],
         shows: "Pixel-wise weights from higher powers of the gradient; meant to catch several instances of a finding.",
         weakness: "With small gradients pytorch-grad-cam's constant 1e-6 in the denominator dominates, so the map depends on the scale of the logits. Implementations differ; see mode.",
-        reconstruction: None,
+        reconstruction: Some(
+            "The default is pytorch-grad-cam's formula, which most published figures use; the authors' own code normalises the weights a second time, and torchcam 0.4 to 0.5 means another denominator, which its code never applies.",
+        ),
         formula: "w_k = sum_ij a_kij relu(G_kij), a = G^2 / (2 G^2 + (sum_ab A_kab) G^3 + 1e-6), M = sum_k w_k A_k",
         citation: Citation {
             text: "Chattopadhay et al., Grad-CAM++: Generalized Gradient-based Visual Explanations for Deep Convolutional Networks, WACV 2018, arXiv 1710.11063",
@@ -55,28 +61,9 @@ pub(super) const ROWS: &[Method] = &[
         compute: Compute::Channels(cam::grad_cam_pp),
     },
     Method {
-        id: "hires-cam",
-        label: "HiResCAM",
-        family: "CAM, elementwise",
-        class_discriminative: true,
-        reads: Reads::Gradients,
-        place: Place::Layer,
-        cost: ONE_PASS,
-        params: &[AUG_SMOOTH, EIGEN_SMOOTH, FUSION],
-        shows: "Gradient times activation at each place, without averaging. Before a linear head it shows exactly what was added up.",
-        weakness: "The guarantee holds at the last convolutional layer of networks that end in pooling and one linear layer; elsewhere gradients are noisy.",
-        reconstruction: None,
-        formula: "M = sum_k G_k * A_k",
-        citation: Citation {
-            text: "Draelos and Carin, Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks, 2020, arXiv 2011.08891",
-            bibtex: "@article{draelos2020hirescam, title={Use {HiResCAM} instead of {Grad-CAM} for faithful explanations of convolutional neural networks}, author={Draelos, Rachel Lea and Carin, Lawrence}, journal={arXiv:2011.08891}, year={2020}}",
-        },
-        compute: Compute::Channels(cam::hires_cam),
-    },
-    Method {
         id: "xgrad-cam",
         label: "XGrad-CAM",
-        family: "CAM, gradient-weighted",
+        family: WEIGHTED,
         class_discriminative: true,
         reads: Reads::Gradients,
         place: Place::Layer,
@@ -93,9 +80,189 @@ pub(super) const ROWS: &[Method] = &[
         compute: Compute::Channels(cam::xgrad_cam),
     },
     Method {
+        id: "smooth-grad-cam++",
+        label: "Smooth Grad-CAM++",
+        family: WEIGHTED,
+        class_discriminative: true,
+        reads: Reads::Gradients,
+        place: Place::Layer,
+        cost: Cost {
+            formula: "1 F + N F + N B, N samples",
+            shared: false,
+            passes: |_, s| passes(1 + s.count("samples"), s.count("samples")),
+        },
+        params: &[
+            Param {
+                id: "samples",
+                help: "Noisy inputs that gradients are averaged over",
+                domain: Domain::Number {
+                    min: 1.0,
+                    max: 500.0,
+                    default: 4.0,
+                    whole: true,
+                },
+            },
+            Param {
+                id: "sd",
+                help: "Standard deviation of the noise, in units of the normalised input",
+                domain: Domain::Number {
+                    min: 0.0,
+                    max: 5.0,
+                    default: 0.3,
+                    whole: false,
+                },
+            },
+            SEED,
+            AUG_SMOOTH,
+            EIGEN_SMOOTH,
+        ],
+        shows: "Grad-CAM++ with gradients averaged over noisy copies of the input: less of what hangs on single pixels.",
+        weakness: "Noise takes the input away from what the network was trained on; with few samples the map still depends on the seed.",
+        reconstruction: Some(
+            "torchcam's formula and defaults; it puts the gradient of the last noisy pass into the weights, we the mean over all of them.",
+        ),
+        formula: "w_k = sum_ij a_kij relu(mean G), a = mean G^2 / (2 mean G^2 + sum_ab A mean G^3 + 1e-8)",
+        citation: Citation {
+            text: "Omeiza et al., Smooth Grad-CAM++: An Enhanced Inference Level Visualization Technique for Deep Convolutional Neural Network Models, 2019, arXiv 1908.01224",
+            bibtex: "@article{omeiza2019smoothgradcampp, title={Smooth {Grad-CAM}++: An Enhanced Inference Level Visualization Technique for Deep Convolutional Neural Network Models}, author={Omeiza, Daniel and Speakman, Skyler and Cintas, Celia and Weldermariam, Komminist}, journal={arXiv:1908.01224}, year={2019}}",
+        },
+        compute: Compute::Steps(smooth::begin),
+    },
+    Method {
+        id: "shapley-cam",
+        label: "ShapleyCAM",
+        family: WEIGHTED,
+        class_discriminative: true,
+        reads: Reads::Gradients,
+        place: Place::Layer,
+        cost: Cost {
+            formula: "1 F + 1 B; with the target rest or curved tails up to 8 F + 5 B of what follows the layer",
+            shared: true,
+            passes: |_, _| passes(1, 1),
+        },
+        params: &[
+            Param {
+                id: "target",
+                help: "The logit, or ReST: logit plus the logarithm of its softmax probability",
+                domain: Domain::Choice(&["logit", "rest"]),
+            },
+            AUG_SMOOTH,
+            EIGEN_SMOOTH,
+        ],
+        shows: "Grad-CAM corrected by the curvature of what follows the layer, from the Shapley value of each channel.",
+        weakness: "With a plain logit and rectifiers there is no curvature: the map is Grad-CAM's. Half the second-order term is an approximation of the Shapley value.",
+        reconstruction: Some(
+            "The second derivative is taken by central differences along the activations; kinks of rectifiers have none, as in automatic differentiation.",
+        ),
+        formula: "w_k = mean_ij (G - 1/2 H A)_kij, H the Hessian of the target in A",
+        citation: Citation {
+            text: "Cai, CAMs as Shapley Value-based Explainers, 2025, arXiv 2501.06261",
+            bibtex: "@article{cai2025shapleycam, title={{CAMs} as {Shapley} Value-based Explainers}, author={Cai, Huaiguang}, journal={arXiv:2501.06261}, year={2025}}",
+        },
+        compute: Compute::Map(contrast::shapley_cam),
+    },
+    Method {
+        id: "finer-cam",
+        label: "Finer-CAM",
+        family: WEIGHTED,
+        class_discriminative: true,
+        reads: Reads::Gradients,
+        place: Place::Layer,
+        cost: ONE_PASS,
+        params: &[
+            Param {
+                id: "alpha",
+                help: "How strongly the other classes count",
+                domain: Domain::Number {
+                    min: 0.0,
+                    max: 5.0,
+                    default: 1.0,
+                    whole: false,
+                },
+            },
+            Param {
+                id: "references",
+                help: "How many classes it is compared with: those whose logits are nearest",
+                domain: Domain::Number {
+                    min: 1.0,
+                    max: 20.0,
+                    default: 3.0,
+                    whole: true,
+                },
+            },
+            Param {
+                id: "mode",
+                help: "Other classes weighted by their probability (pytorch-grad-cam) or all alike (torchcam)",
+                domain: Domain::Choice(&["pytorch-grad-cam", "torchcam"]),
+            },
+            Param {
+                id: "base",
+                help: "The method that is applied to the difference",
+                domain: Domain::Choice(&[
+                    "grad-cam",
+                    "grad-cam++",
+                    "hires-cam",
+                    "xgrad-cam",
+                    "layer-cam",
+                ]),
+            },
+            AUG_SMOOTH,
+            EIGEN_SMOOTH,
+        ],
+        shows: "What tells the class apart from the classes that are most like it, instead of what they have in common.",
+        weakness: "With two classes it is a plain contrast of one with the other. Which classes are near depends on the image, so maps of two images may answer different questions.",
+        reconstruction: Some(
+            "Ranks beyond the number of classes are dropped; with one output the map is the base method's.",
+        ),
+        formula: "target = sum_i p_i (y_c - alpha y_i) / (sum_i p_i + 1e-9), i the nearest logits",
+        citation: Citation {
+            text: "Zhang et al., Finer-CAM: Spotting the Difference Reveals Finer Details for Visual Explanation, CVPR 2025, arXiv 2501.11309",
+            bibtex: "@inproceedings{zhang2025finercam, title={{Finer-CAM}: Spotting the Difference Reveals Finer Details for Visual Explanation}, author={Zhang, Ziheng and Gu, Jianyang and Chowdhury, Arpita and Mai, Zheda and Carlyn, David and Berger-Wolf, Tanya and Su, Yu and Chao, Wei-Lun}, booktitle={CVPR}, year={2025}}",
+        },
+        compute: Compute::Map(contrast::finer_cam),
+    },
+    Method {
+        id: "hires-cam",
+        label: "HiResCAM",
+        family: ELEMENTWISE,
+        class_discriminative: true,
+        reads: Reads::Gradients,
+        place: Place::Layer,
+        cost: ONE_PASS,
+        params: &[AUG_SMOOTH, EIGEN_SMOOTH, FUSION],
+        shows: "Gradient times activation at each place, without averaging. Before a linear head it shows exactly what was added up.",
+        weakness: "The guarantee holds at the last convolutional layer of networks that end in pooling and one linear layer; elsewhere gradients are noisy.",
+        reconstruction: None,
+        formula: "M = sum_k G_k * A_k",
+        citation: Citation {
+            text: "Draelos and Carin, Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks, 2020, arXiv 2011.08891",
+            bibtex: "@article{draelos2020hirescam, title={Use {HiResCAM} instead of {Grad-CAM} for faithful explanations of convolutional neural networks}, author={Draelos, Rachel Lea and Carin, Lawrence}, journal={arXiv:2011.08891}, year={2020}}",
+        },
+        compute: Compute::Channels(cam::hires_cam),
+    },
+    Method {
+        id: "elementwise-cam",
+        label: "Elementwise CAM",
+        family: ELEMENTWISE,
+        class_discriminative: true,
+        reads: Reads::Gradients,
+        place: Place::Layer,
+        cost: ONE_PASS,
+        params: &[AUG_SMOOTH, EIGEN_SMOOTH, FUSION],
+        shows: "Gradient times activation at each place, with negative products dropped before channels are added.",
+        weakness: "What speaks against a place in one channel never cancels what speaks for it in another, so maps look fuller than the network's sum.",
+        reconstruction: None,
+        formula: "M = sum_k relu(G_k * A_k)",
+        citation: Citation {
+            text: "Gildenblat and contributors, PyTorch library for CAM methods (GradCAMElementWise), 2021, github.com/jacobgil/pytorch-grad-cam",
+            bibtex: "@misc{gildenblat2021pytorchcam, title={{PyTorch} library for {CAM} methods}, author={Gildenblat, Jacob and contributors}, publisher={GitHub}, howpublished={https://github.com/jacobgil/pytorch-grad-cam}, year={2021}}",
+        },
+        compute: Compute::Channels(cam::elementwise_cam),
+    },
+    Method {
         id: "layer-cam",
         label: "LayerCAM",
-        family: "CAM, elementwise",
+        family: ELEMENTWISE,
         class_discriminative: true,
         reads: Reads::Gradients,
         place: Place::Layer,
@@ -103,7 +270,9 @@ pub(super) const ROWS: &[Method] = &[
         params: &[AUG_SMOOTH, EIGEN_SMOOTH, FUSION],
         shows: "Positive gradient times activation at each place. Made for shallow layers, where it is finer than Grad-CAM.",
         weakness: "Negative evidence is dropped before the sum, so it never speaks against a place. A grid appears at layers right before a stride.",
-        reconstruction: None,
+        reconstruction: Some(
+            "Neither official repository contains the fusion of layers; tanh on the first three stages is the paper as we remember it, torchcam has it on every stage.",
+        ),
         formula: "M = sum_k relu(G_k) * A_k",
         citation: Citation {
             text: "Jiang et al., LayerCAM: Exploring Hierarchical Class Activation Maps for Localization, IEEE Transactions on Image Processing 30, 2021",
@@ -114,7 +283,7 @@ pub(super) const ROWS: &[Method] = &[
     Method {
         id: "cam",
         label: "CAM",
-        family: "CAM, classifier weights",
+        family: HEAD,
         class_discriminative: true,
         reads: Reads::HeadWeights,
         place: Place::Layer,
@@ -122,7 +291,9 @@ pub(super) const ROWS: &[Method] = &[
         params: &[AUG_SMOOTH, EIGEN_SMOOTH, FUSION],
         shows: "Channels weighted by the classifier's own weights: exactly what the logit is the mean of, less the bias.",
         weakness: "Only where a layer goes through global average pooling into one linear layer; not VGG.",
-        reconstruction: None,
+        reconstruction: Some(
+            "The authors' demonstration reads DenseNet's features before their last ReLU, which is not exact; both layers are offered.",
+        ),
         formula: "M = sum_k W_ck A_k",
         citation: Citation {
             text: "Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016, arXiv 1512.04150",

@@ -1,6 +1,7 @@
 //! One row for each method: what menus, tooltips, `camlens methods` and the manifests are made from.
 
 mod gradient_cams;
+mod other_cams;
 mod perturbation;
 
 use serde::Serialize;
@@ -188,11 +189,14 @@ pub struct Method {
     pub(super) compute: Compute,
 }
 
+/// Weighted channels out of one layer's activations and gradients.
+pub(super) type ChannelsOf = fn(&Evidence<'_>, &Settings) -> Result<Channels>;
+
 /// How a method is computed.
 #[derive(Clone, Copy)]
 pub(super) enum Compute {
     /// From one layer's activations and gradients: weighted channels, at once.
-    Channels(fn(&Evidence<'_>, &Settings) -> Result<Channels>),
+    Channels(ChannelsOf),
     /// At once, with whatever the study gives.
     Map(fn(&mut Study<'_>, &Settings) -> Result<Drawn>),
     /// Over many passes, step by step.
@@ -294,7 +298,7 @@ impl Method {
 pub const INPUT: &str = "input";
 
 /// Tables of rows in the order of menus.
-const TABLES: &[&[Method]] = &[gradient_cams::ROWS, perturbation::ROWS];
+const TABLES: &[&[Method]] = &[gradient_cams::ROWS, other_cams::ROWS, perturbation::ROWS];
 
 /// Every method, in the order of menus.
 pub fn all() -> impl Iterator<Item = &'static Method> + Clone {
@@ -332,9 +336,9 @@ const ONE_FORWARD: Cost = Cost {
     },
 };
 
-const NO: &str = "no";
+pub(super) const NO: &str = "no";
 const NONE: &str = "none";
-const YES: &str = "yes";
+pub(super) const YES: &str = "yes";
 
 /// Mean over six changed inputs (pytorch-grad-cam's `aug_smooth`).
 pub(super) const AUG_SMOOTH: Param = Param {
@@ -353,8 +357,8 @@ pub(super) const EIGEN_SMOOTH: Param = Param {
 /// One map out of the stages up to the layer.
 pub(super) const FUSION: Param = Param {
     id: "fusion",
-    help: "Joins the maps of the network's stages up to this layer, each normalised and enlarged to the input: mean (pytorch-grad-cam's several target layers), max, product, or tanh-max (maximum after tanh(2 M / max M), as LayerCAM's paper does for shallow stages)",
-    domain: Domain::Choice(&[NONE, "mean", "max", "tanh-max", "product"]),
+    help: "Joins the maps of the network's stages up to this layer, each normalised and enlarged to the input: mean (pytorch-grad-cam's several target layers), max, product, tanh-max (maximum after tanh(2 M / max M) of the first three stages, as we remember LayerCAM's paper), or torchcam (the same with tanh at every stage)",
+    domain: Domain::Choice(&[NONE, "mean", "max", "tanh-max", "torchcam", "product"]),
 };
 
 /// Seed of everything that is drawn.

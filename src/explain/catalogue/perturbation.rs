@@ -17,8 +17,8 @@ const MOST_ACTIVE: Param = Param {
 
 const BASELINE: Param = Param {
     id: "baseline",
-    help: "What stands where the input is hidden: the data set's mean colour (0 after normalisation), black, or the input blurred",
-    domain: Domain::Choice(&["mean", "black", "blur"]),
+    help: "What stands where the input is hidden: 0 of the normalised input (the data set's mean colour, Captum's default), black, the image's own mean, or the image blurred",
+    domain: Domain::Choice(&["zero", "black", "mean", "blur"]),
 };
 
 const fn whole(min: f64, max: f64, default: f64) -> Domain {

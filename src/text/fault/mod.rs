@@ -291,6 +291,14 @@ pub fn cam_needs_gap(layer: &str, near: &str) -> Error {
     ))
 }
 
+/// A method whose memory grows with the square of a layer's cells.
+pub fn grid_too_fine(method: &str, layer: &str, grid: [usize; 2], most: usize) -> Error {
+    unsupported(format!(
+        "{method} is not offered at '{layer}': its grid of {} x {} cells is larger than {most} cells; choose a deeper layer",
+        grid[0], grid[1]
+    ))
+}
+
 /// Gradients did not reach a layer.
 pub fn no_gradient(layer: &str) -> Error {
     Error::new(
