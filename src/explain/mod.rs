@@ -3,7 +3,9 @@
 //! A method is a row of the [`catalogue`]. A [`Pass`] is one input's forward pass with its reverse walks; a
 //! [`Study`] asks it about one layer and one target; a [`Task`] is the map in the making, at once or in [`Steps`].
 
+mod ablation;
 mod baseline;
+mod batches;
 mod cam;
 pub mod catalogue;
 mod channels;
@@ -14,18 +16,23 @@ mod evidence;
 mod full_grad;
 mod guided;
 mod integrated;
+mod kernel_shap;
 mod map;
 mod masks;
 mod objective;
+mod occlusion;
 mod options;
 mod pass;
 mod pixels;
 mod poly_cam;
 mod random;
 pub mod resize;
+mod rise;
+mod score_cam;
 mod settings;
 mod smooth;
 mod study;
+mod superpixels;
 mod task;
 
 pub use channels::Channels;

@@ -211,7 +211,7 @@ fn finer_seed(
 }
 
 /// Softmax in double precision.
-fn softmax(logits: &[f64]) -> Vec<f64> {
+pub(super) fn softmax(logits: &[f64]) -> Vec<f64> {
     let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let exp: Vec<f64> = logits.iter().map(|&z| (z - max).exp()).collect();
     let sum: f64 = exp.iter().sum();

@@ -178,6 +178,15 @@ impl<'a> Study<'a> {
         )
     }
 
+    /// The same for a pass that goes on from the study's layer.
+    pub fn tail_batch_size(&self) -> usize {
+        self.model.tail_batch_size(
+            self.node,
+            [self.input.height, self.input.width],
+            self.job.memory_budget(),
+        )
+    }
+
     /// Records what the reader of the map should know, once.
     pub fn notice(&mut self, words: impl Into<String>) {
         let words = words.into();

@@ -155,6 +155,20 @@ impl Task {
         })
     }
 
+    /// Weighted channels as they stand, where the method has passes of its own for them.
+    ///
+    /// # Errors
+    /// As [`Steps::drawn`].
+    pub fn channels(&self, study: &mut Study<'_>) -> Result<Option<Channels>> {
+        match &self.state {
+            State::Steps(steps) => Ok(match steps.drawn(study)? {
+                Drawn::Channels(channels) => Some(channels),
+                Drawn::Grid(_) => None,
+            }),
+            _ => Ok(None),
+        }
+    }
+
     fn grid(&self, drawn: Drawn, study: &mut Study<'_>) -> Result<Grid> {
         super::options::grid(drawn, &self.settings, study)
     }

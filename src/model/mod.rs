@@ -43,6 +43,9 @@ pub const DEMO_NAME: &str = "camlens-demo";
 /// Images of the largest batch.
 const LARGEST_BATCH: usize = 16;
 
+/// Images of the largest batch that goes on from a layer.
+const LARGEST_TAIL_BATCH: usize = 64;
+
 /// Multiplications of the heaviest operation of a batch: about 50 ms of a desktop's CPU.
 const LONGEST_OPERATION: usize = 4_000_000_000;
 
@@ -277,12 +280,31 @@ impl Model {
     /// Images of this size that a batch may have: as many as `bytes` of memory hold, and few enough that no single
     /// operation takes so long that cancelling would wait for it.
     pub fn batch_size(&self, size: [usize; 2], purpose: Purpose, bytes: usize) -> usize {
+        self.batch_size_from(0, size, purpose, bytes)
+            .min(LARGEST_BATCH)
+    }
+
+    /// The same for passes that go on from a node and of which only logits are read. Where little is left to do, more
+    /// images come together.
+    pub fn tail_batch_size(&self, node: NodeId, size: [usize; 2], bytes: usize) -> usize {
+        self.batch_size_from(node, size, Purpose::Scores, bytes)
+            .min(LARGEST_TAIL_BATCH)
+    }
+
+    fn batch_size_from(
+        &self,
+        from: NodeId,
+        size: [usize; 2],
+        purpose: Purpose,
+        bytes: usize,
+    ) -> usize {
         let channels = self.graph.input_channels().unwrap_or(3);
         let Ok(shapes) = self.graph.shapes([channels, size[0], size[1]]) else {
             return 1;
         };
         let elements: Vec<usize> = shapes
             .iter()
+            .skip(from)
             .map(|shape| shape.dims().iter().product())
             .collect();
         let held = match purpose {
@@ -296,6 +318,7 @@ impl Model {
             .graph
             .nodes
             .iter()
+            .skip(from)
             .zip(&elements)
             .map(|(node, &out)| match &node.op {
                 op::Op::Conv2d(conv) => out * conv.weight.dims().iter().skip(1).product::<usize>(),
@@ -306,7 +329,7 @@ impl Model {
             Device::Cpu => LONGEST_OPERATION / heaviest.max().unwrap_or(0).max(1),
             _ => LARGEST_BATCH,
         };
-        by_memory.min(by_time).clamp(1, LARGEST_BATCH)
+        by_memory.min(by_time).max(1)
     }
 
     /// An input as a tensor, `[1, C, H, W]`.

@@ -256,6 +256,63 @@ pub fn cells_not_finite(count: usize, total: usize) -> String {
     format!("{count} of {total} cells are not finite numbers and are shown as 0")
 }
 
+/// Score-CAM and its kin over some channels only.
+pub fn most_active_channels(looked_at: usize, of: usize) -> String {
+    format!(
+        "an approximation: only the {looked_at} of {of} channels with the highest activation energy were looked at"
+    )
+}
+
+/// Channels that make no mask.
+pub fn constant_channels(count: usize, of: usize) -> String {
+    format!("{count} of {of} channels have the same value everywhere and say nothing about where")
+}
+
+/// Passes whose score is no number.
+pub fn scores_not_finite(count: usize, of: usize) -> String {
+    format!(
+        "the scores of {count} of {of} changed inputs are not finite numbers: their channels weigh nothing"
+    )
+}
+
+/// Ablation-CAM divides by a score that is 0 or negative.
+pub fn ablated_score_not_positive(score: f32, signed: bool) -> String {
+    let what = match signed {
+        true => "dividing by it turns the map's sign (mode paper divides by its magnitude)",
+        false => "the map is divided by its magnitude",
+    };
+    format!("the target's score is {}: {what}", number(score))
+}
+
+/// pytorch-grad-cam's value for an ablated channel at a layer without a ReLU.
+pub fn ablated_far_below(value: f32) -> String {
+    format!(
+        "this layer's smallest value is not 0: ablated channels hold {value:.1e}, as in pytorch-grad-cam, which no \
+         network ever sees (mode paper takes 0)"
+    )
+}
+
+/// How far a map of random samples has settled. `range` is the map's largest value less its smallest.
+pub fn sampling_error(samples: usize, error: f32, range: f32) -> String {
+    let share = match range > 0.0 {
+        true => format!(", {:.0} % of the map's range", 100.0 * error / range),
+        false => String::new(),
+    };
+    format!(
+        "{samples} masks: the standard error of a cell is {} on average{share}",
+        number(error)
+    )
+}
+
+/// What Kernel SHAP's values add up to.
+pub fn shapley_values(pieces: usize, coalitions: usize, all: bool, whole: f32) -> String {
+    let which = if all { "all" } else { "a sample of" };
+    format!(
+        "Shapley values of {pieces} pieces from {which} {coalitions} coalitions; they add up to {}, the score less the baseline's",
+        number(whole)
+    )
+}
+
 // ---- figures -----------------------------------------------------------------------------------
 
 /// In the caption of a picture of which the network saw a part.

@@ -2,6 +2,7 @@
 
 mod gradient_cams;
 mod other_cams;
+mod perturbation;
 mod pixels;
 
 use serde::Serialize;
@@ -298,7 +299,12 @@ impl Method {
 pub const INPUT: &str = "input";
 
 /// Tables of rows in the order of menus.
-const TABLES: &[&[Method]] = &[gradient_cams::ROWS, other_cams::ROWS, pixels::ROWS];
+const TABLES: &[&[Method]] = &[
+    gradient_cams::ROWS,
+    other_cams::ROWS,
+    perturbation::ROWS,
+    pixels::ROWS,
+];
 
 /// Every method, in the order of menus.
 pub fn all() -> impl Iterator<Item = &'static Method> + Clone {
