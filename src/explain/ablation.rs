@@ -27,7 +27,8 @@ struct AblationCam {
     value: f32,
     /// Channels that ablation changes; the others weigh nothing.
     channels: Vec<usize>,
-    /// Scores without each of them.
+    /// The target's score through the same part of the network, so that its rounding cancels, and then the scores
+    /// without each of the channels.
     scores: Vec<f32>,
 }
 
@@ -59,19 +60,21 @@ pub(super) fn begin(study: &mut Study<'_>, settings: &Settings) -> Result<Box<dy
 }
 
 impl AblationCam {
-    /// The layer's output with one of these channels ablated in each image of the batch.
-    fn batch(&self, study: &Study<'_>, channels: &[usize]) -> Result<Tensor> {
+    /// The layer's output for some passes: as it is in the first, with one channel ablated in each of the others.
+    fn batch(&self, study: &Study<'_>, passes: std::ops::Range<usize>) -> Result<Tensor> {
         let [k, h, w] = self.dims;
-        let mut batch = vec![0f32; channels.len() * self.output.len()];
+        let mut batch = vec![0f32; passes.len() * self.output.len()];
+        let shape = (passes.len(), h, w, k);
         batch
             .par_chunks_exact_mut(self.output.len().max(1))
-            .zip(channels)
-            .for_each(|(image, &channel)| {
+            .zip(passes)
+            .for_each(|(image, pass)| {
                 image.copy_from_slice(&self.output);
-                let values = image.iter_mut().skip(channel).step_by(k.max(1));
-                values.for_each(|v| *v = self.value);
+                if let Some(&channel) = pass.checked_sub(1).and_then(|at| self.channels.get(at)) {
+                    let values = image.iter_mut().skip(channel).step_by(k.max(1));
+                    values.for_each(|v| *v = self.value);
+                }
             });
-        let shape = (channels.len(), h, w, k);
         let batch = Tensor::from_vec(batch, shape, study.model.device())?;
         Ok(batch.permute((0, 3, 1, 2))?)
     }
@@ -79,7 +82,7 @@ impl AblationCam {
 
 impl Steps for AblationCam {
     fn total(&self) -> usize {
-        self.channels.len()
+        self.channels.len() + 1
     }
 
     fn done(&self) -> usize {
@@ -88,12 +91,12 @@ impl Steps for AblationCam {
 
     fn advance(&mut self, study: &mut Study<'_>) -> Result<()> {
         study.job.check()?;
-        let left = &self.channels[self.scores.len()..];
-        let channels = &left[..study.tail_batch_size().min(left.len())];
-        if channels.is_empty() {
+        let done = self.scores.len();
+        let count = study.tail_batch_size().min(self.total() - done);
+        if count == 0 {
             return Ok(());
         }
-        let batch = self.batch(study, channels)?;
+        let batch = self.batch(study, done..done + count)?;
         let job = study.job.quiet();
         let rows = study.pass.trace.resume_scores(study.node, &batch, &job)?;
         let rows: Vec<Vec<f32>> = rows.to_dtype(DType::F32)?.to_vec2()?;
@@ -106,7 +109,7 @@ impl Steps for AblationCam {
     }
 
     fn drawn(&self, study: &mut Study<'_>) -> Result<Drawn> {
-        let y = study.score();
+        let y = self.scores.first().copied().unwrap_or(study.score());
         let divisor = match self.signed && y != 0.0 {
             true => y,
             false => y.abs() + EPS,
@@ -119,7 +122,7 @@ impl Steps for AblationCam {
         }
         let mut weights = vec![0f32; self.dims[0]];
         let mut odd = 0;
-        for (&k, &score) in self.channels.iter().zip(&self.scores) {
+        for (&k, &score) in self.channels.iter().zip(self.scores.iter().skip(1)) {
             let weight = (y - score) / divisor;
             if weight.is_finite() {
                 weights[k] = weight;
