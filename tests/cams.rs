@@ -16,8 +16,11 @@ use camlens::preprocess::ModelInput;
 use candle_core::{Device, Tensor};
 use support::{explain_map, golden_case, pearson, recipe_tensor, relative_error};
 
+/// Parameters of a method and their values.
+type Params = &'static [(&'static str, &'static str)];
+
 /// Golden's first words, our ids and parameters, and whether the sign is open.
-const RAW: [(&str, &str, &[(&str, &str)], bool); 11] = [
+const RAW: [(&str, &str, Params, bool); 11] = [
     ("gradcam_elementwise", "elementwise-cam", &[], false),
     ("eigencam", "eigen-cam", &[], true),
     ("eigengradcam", "eigen-grad-cam", &[], true),
@@ -120,9 +123,10 @@ fn whole_maps(
 ) -> usize {
     let mut compared = 0;
     let size = [case.input.width, case.input.height];
-    for (key, reference) in &case.golden {
+    let sorted: BTreeMap<_, _> = case.golden.iter().collect();
+    for (key, reference) in sorted {
         let parts: Vec<&str> = key.split('/').collect();
-        let (method, params, layer): (&str, &[(&str, &str)], &str) = match parts[..] {
+        let (method, params, layer): (&str, Params, &str) = match parts[..] {
             ["fullgrad", _, "final"] => ("full-grad", &[], "input"),
             [name, "mean_of_layers", _, "final"] => {
                 let id = match name {
@@ -454,7 +458,8 @@ fn odd_networks_give_finite_maps() {
             values.iter_mut().for_each(|v| *v = -v.abs());
         }
     };
-    let cases: [(&str, &dyn Fn(&str, &mut [f32]), [usize; 2]); 5] = [
+    type Change<'a> = &'a dyn Fn(&str, &mut [f32]);
+    let cases: [(&str, Change<'_>, [usize; 2]); 5] = [
         ("dead channels", &dead, [48, 64]),
         ("constant activations", &constant, [48, 64]),
         ("huge logits", &huge, [48, 64]),
