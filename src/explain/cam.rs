@@ -3,6 +3,7 @@
 //! Symbols: A activations `[K, h, w]`, G = dy_c/dA their gradient, y_c the raw logit of the target.
 //! Every function returns what is added up over channels, before any ReLU, normalisation or resize.
 
+use super::catalogue::ChannelsOf;
 use super::channels::Channels;
 use super::evidence::Evidence;
 use super::random;
@@ -10,7 +11,7 @@ use super::settings::Settings;
 use crate::error::Result;
 
 /// Constant that pytorch-grad-cam adds to the denominator of Grad-CAM++.
-const GRAD_CAM_PP_EPS: f32 = 1e-6;
+const GRAD_CAM_PP_EPS: f64 = 1e-6;
 /// Constant that pytorch-grad-cam adds to the sum of a channel in XGrad-CAM.
 const XGRAD_CAM_EPS: f32 = 1e-7;
 
@@ -21,6 +22,17 @@ fn elementwise(evidence: &Evidence<'_>, f: impl Fn(f32, f32) -> f32) -> Result<C
     Ok(Channels::Components(
         pairs.map(|(&a, &g)| f(g, a)).collect(),
     ))
+}
+
+/// The method that another one is built on, by its id; Grad-CAM unless it is one of the others.
+pub(super) fn base(id: &str) -> ChannelsOf {
+    match id {
+        "grad-cam++" => grad_cam_pp,
+        "hires-cam" => hires_cam,
+        "xgrad-cam" => xgrad_cam,
+        "layer-cam" => layer_cam,
+        _ => grad_cam,
+    }
 }
 
 /// Grad-CAM (Selvaraju et al. 2017): `alpha_k = mean_ij G_kij`.
@@ -38,30 +50,41 @@ pub(super) fn grad_cam(evidence: &Evidence<'_>, _: &Settings) -> Result<Channels
 /// With S = exp(y_c) all higher derivatives are powers of G, and the factor exp(y_c) cancels in `a`.
 /// In `w` it is a global scale, which no definition here applies.
 pub(super) fn grad_cam_pp(evidence: &Evidence<'_>, settings: &Settings) -> Result<Channels> {
-    let weight: fn(&[f32], &[f32]) -> f32 = match settings.word("mode") {
+    // In double precision: the square of a huge logit's gradient would overflow.
+    let weight: fn(&[f32], &[f32]) -> f64 = match settings.word("mode") {
         "official" => |a, g| {
-            let sum_a = sum(a.iter().copied()) as f32;
-            let alpha = |g: f32| {
+            let sum_a = sum(a.iter().copied());
+            let alpha = |g: f64| {
                 let denominator = 2.0 * g * g + sum_a * g * g * g;
                 let denominator = if denominator == 0.0 { 1.0 } else { denominator };
                 g * g / denominator
             };
             // The authors' code normalises alpha over the places with a positive gradient.
-            let total = sum(g.iter().filter(|g| **g > 0.0).map(|&g| alpha(g))) as f32;
+            let positive = || g.iter().filter(|g| **g > 0.0).map(|g| f64::from(*g));
+            let total: f64 = positive().map(alpha).sum();
             let total = if total == 0.0 { 1.0 } else { total };
-            sum(g.iter().map(|&g| g.max(0.0) * alpha(g) / total)) as f32
+            positive().map(|g| g * alpha(g) / total).sum()
         },
         // torchcam means to divide by 2 G^2 + sum_ab A G^3, but divides a copy: what it computes is this.
-        "torchcam" => |_, g| sum(g.iter().map(|&g| g.max(0.0) * g * g)) as f32,
+        "torchcam" => |_, g| {
+            let positive = g.iter().map(|g| f64::from(g.max(0.0)));
+            positive.map(|g| g * g * g).sum()
+        },
         _ => |a, g| {
-            let sum_a = sum(a.iter().copied()) as f32;
-            sum(g.iter().filter(|g| **g != 0.0).map(|&g| {
-                let g2 = g * g;
-                g.max(0.0) * (g2 / (2.0 * g2 + sum_a * g2 * g + GRAD_CAM_PP_EPS))
-            })) as f32
+            let sum_a = sum(a.iter().copied());
+            let positive = g.iter().map(|g| f64::from(g.max(0.0)));
+            positive
+                .map(|g| {
+                    let g2 = g * g;
+                    g * (g2 / (2.0 * g2 + sum_a * g2 * g + GRAD_CAM_PP_EPS))
+                })
+                .sum()
         },
     };
-    let weights: Vec<f32> = evidence.pairs()?.map(|(a, g)| weight(a, g)).collect();
+    let weights: Vec<f32> = evidence
+        .pairs()?
+        .map(|(a, g)| weight(a, g) as f32)
+        .collect();
     Ok(Channels::Weights(weights))
 }
 
@@ -92,7 +115,7 @@ pub(super) fn elementwise_cam(evidence: &Evidence<'_>, _: &Settings) -> Result<C
     elementwise(evidence, |g, a| (g * a).max(0.0))
 }
 
-/// FEM (Ahmed et al. 2021): each channel weighted by the share of its cells that lie more than two standard
+/// FEM (Fuad et al. 2020): each channel weighted by the share of its cells that lie more than two standard
 /// deviations above its mean.
 pub(super) fn fem(evidence: &Evidence<'_>, _: &Settings) -> Result<Channels> {
     let cells = evidence.cells().max(1);

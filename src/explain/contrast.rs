@@ -26,13 +26,7 @@ pub(super) fn finer_cam(study: &mut Study<'_>, settings: &Settings) -> Result<Dr
         plain: settings.is("mode", "torchcam"),
     };
     let evidence = study.evidence_of(&study.layer.clone(), Some(objective))?;
-    let base = match settings.word("base") {
-        "grad-cam++" => cam::grad_cam_pp,
-        "hires-cam" => cam::hires_cam,
-        "xgrad-cam" => cam::xgrad_cam,
-        "layer-cam" => cam::layer_cam,
-        _ => cam::grad_cam,
-    };
+    let base = cam::base(settings.word("base"));
     Ok(Drawn::Channels(base(&evidence, settings)?))
 }
 

@@ -61,7 +61,8 @@ pub(super) fn kpca_cam(study: &mut Study<'_>, _: &Settings) -> Result<Drawn> {
         }
     }
     let (value, vector) = top(&k, cells);
-    let map = if value > 0.0 {
+    // The kernel's values are at most 1; what centring leaves of equal ones is rounding.
+    let map = if value > 1e-12 * cells as f64 {
         vector.iter().map(|e| (e * value.sqrt()) as f32).collect()
     } else {
         study.notice(notice::KERNEL_WITHOUT_COMPONENT);
@@ -101,13 +102,19 @@ pub(super) fn smooth(components: &[f32], evidence: &Evidence<'_>) -> Result<Grid
     Ok(Grid::of(principal(components, evidence.cells())?, evidence))
 }
 
-/// Each channel less its mean, in double precision; what is no number counts as 0.
+/// Each channel less its mean, in double precision; what is no number counts as 0. A constant channel becomes exactly
+/// 0: rounding of its mean must not pass for a pattern.
 fn centred(channels: &[f32], cells: usize) -> Vec<f64> {
     let mut x: Vec<f64> = channels
         .iter()
         .map(|&v| if v.is_finite() { f64::from(v) } else { 0.0 })
         .collect();
     for row in x.chunks_exact_mut(cells.max(1)) {
+        let first = row.first().copied().unwrap_or(0.0);
+        if row.iter().all(|v| *v == first) {
+            row.fill(0.0);
+            continue;
+        }
         let m = mean(row);
         row.iter_mut().for_each(|v| *v -= m);
     }
@@ -259,7 +266,7 @@ mod tests {
         let by_cells = principal(&wide, 12).unwrap();
         let x = centred(&wide, 12);
         let (_, v) = top(&gram(&x, 30, 12, false).unwrap(), 30);
-        let mut by_channels = vec![0f64; 12];
+        let mut by_channels = [0f64; 12];
         for (row, v) in x.chunks_exact(12).zip(&v) {
             by_channels
                 .iter_mut()
@@ -271,5 +278,6 @@ mod tests {
             assert!((a - b).abs() < 1e-5, "{by_cells:?} {by_channels:?}");
         }
         assert_eq!(principal(&[3.0; 40], 8).unwrap(), [0.0; 8]);
+        assert_eq!(principal(&[0.1; 33], 11).unwrap(), [0.0; 11]);
     }
 }

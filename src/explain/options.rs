@@ -1,6 +1,6 @@
 //! Options that many methods have: they wrap a method, whatever it is.
 
-use super::catalogue::{AUG_SMOOTH, ChannelsOf, EIGEN_SMOOTH, FUSION, Method, NO, YES};
+use super::catalogue::{AUG_SMOOTH, EIGEN_SMOOTH, FUSION, Method, NO, NONE, YES};
 use super::map::Grid;
 use super::pass::Pass;
 use super::resize::{self, min_max, normalised};
@@ -52,22 +52,26 @@ pub(super) fn grid(drawn: Drawn, settings: &Settings, study: &mut Study<'_>) -> 
     }
 }
 
-/// What a method of the CAM family gives at one layer, or joined over the stages up to it.
-pub(super) fn channels(
-    f: ChannelsOf,
-    gradients: bool,
+/// What a method draws at the study's layer.
+pub(super) type Draw<'f> = &'f dyn Fn(&mut Study<'_>) -> Result<Drawn>;
+
+/// What a method draws at one layer, or joined over the stages up to it.
+pub(super) fn at_layers(
+    draw: Draw<'_>,
     settings: &Settings,
     study: &mut Study<'_>,
 ) -> Result<Drawn> {
     match settings.word(FUSION.id) {
-        "" | "none" => Ok(Drawn::Channels(f(&study.evidence(gradients)?, settings)?)),
-        mode => fuse(f, gradients, mode, settings, study),
+        "" | NONE => draw(study),
+        mode => fuse(draw, mode, settings, study),
     }
 }
 
-/// RefineCAM: the product of Grad-CAM++ maps of the stages up to the layer.
+/// RefineCAM (Domeniconi et al. 2026): the product of a base method's maps of the stages up to the layer.
 pub(super) fn refine_cam(study: &mut Study<'_>, settings: &Settings) -> Result<Drawn> {
-    fuse(cam::grad_cam_pp, true, "product", settings, study)
+    let base = cam::base(settings.word("base"));
+    let draw = |study: &mut Study<'_>| Ok(Drawn::Channels(base(&study.evidence(true)?, settings)?));
+    fuse(&draw, "product", settings, study)
 }
 
 /// The network's stages in front of the study's layer, and that layer, from the shallowest.
@@ -82,25 +86,22 @@ pub(super) fn stages_up_to(study: &Study<'_>) -> Result<Vec<String>> {
     Ok(layers)
 }
 
-fn fuse(
-    f: ChannelsOf,
-    gradients: bool,
-    mode: &str,
-    settings: &Settings,
-    study: &mut Study<'_>,
-) -> Result<Drawn> {
+fn fuse(draw: Draw<'_>, mode: &str, settings: &Settings, study: &mut Study<'_>) -> Result<Drawn> {
+    let own_layer = study.layer.clone();
+    let joined = fused(draw, mode, settings, study);
+    study.go_to(&own_layer)?;
+    joined
+}
+
+/// Leaves the study at the last layer that it came to.
+fn fused(draw: Draw<'_>, mode: &str, settings: &Settings, study: &mut Study<'_>) -> Result<Drawn> {
     let size = [study.input.width, study.input.height];
     let layers = stages_up_to(study)?;
-    let objective = gradients.then(|| study.objective());
     let mut joined: Option<Vec<f32>> = None;
     for (stage, layer) in layers.iter().enumerate() {
-        let evidence = study.evidence_of(layer, objective)?;
-        let channels = f(&evidence, settings)?;
-        let grid = if settings.is(EIGEN_SMOOTH.id, YES) {
-            eigen::smooth(&channels.components(&evidence), &evidence)?
-        } else {
-            channels.sum(&evidence)
-        };
+        study.go_to(layer)?;
+        let drawn = draw(study)?;
+        let grid = grid(drawn, settings, study)?;
         let from = [grid.width, grid.height];
         let own = match mode {
             "torchcam" => scaled(&grid.values, from, size, true),

@@ -68,6 +68,16 @@ impl<'a> Study<'a> {
         })
     }
 
+    /// Turns to another layer.
+    ///
+    /// # Errors
+    /// A layer that does not exist or has no grid.
+    pub(super) fn go_to(&mut self, layer: &str) -> Result<()> {
+        self.node = self.model.layer(layer)?;
+        layer.clone_into(&mut self.layer);
+        Ok(())
+    }
+
     /// The target as an objective.
     pub fn objective(&self) -> Objective {
         Objective::Target(self.target)

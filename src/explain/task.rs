@@ -101,9 +101,16 @@ impl Task {
                 let drawn = match self.method.compute {
                     Compute::Channels(f) => {
                         let gradients = self.method.reads.gradients();
-                        super::options::channels(f, gradients, &self.settings, study)?
+                        let draw = |study: &mut Study<'_>| {
+                            let channels = f(&study.evidence(gradients)?, &self.settings)?;
+                            Ok(Drawn::Channels(channels))
+                        };
+                        super::options::at_layers(&draw, &self.settings, study)?
                     }
-                    Compute::Map(f) => f(study, &self.settings)?,
+                    Compute::Map(f) => {
+                        let draw = |study: &mut Study<'_>| f(study, &self.settings);
+                        super::options::at_layers(&draw, &self.settings, study)?
+                    }
                     // Begun as steps.
                     Compute::Steps(_) => return Ok(()),
                 };

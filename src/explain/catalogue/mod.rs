@@ -343,7 +343,7 @@ const ONE_FORWARD: Cost = Cost {
 };
 
 pub(super) const NO: &str = "no";
-const NONE: &str = "none";
+pub(super) const NONE: &str = "none";
 pub(super) const YES: &str = "yes";
 
 /// Mean over six changed inputs (pytorch-grad-cam's `aug_smooth`).

@@ -18,7 +18,21 @@ pub(super) const ROWS: &[Method] = &[
         reads: Reads::Gradients,
         place: Place::Layer,
         cost: ONE_PASS,
-        params: &[AUG_SMOOTH, EIGEN_SMOOTH],
+        params: &[
+            Param {
+                id: "base",
+                help: "The method whose maps are multiplied",
+                domain: Domain::Choice(&[
+                    "grad-cam++",
+                    "grad-cam",
+                    "hires-cam",
+                    "xgrad-cam",
+                    "layer-cam",
+                ]),
+            },
+            AUG_SMOOTH,
+            EIGEN_SMOOTH,
+        ],
         shows: "The product of Grad-CAM++ maps of all stages up to the layer: fine as the shallow ones, where the deep ones agree.",
         weakness: "One layer without evidence at a place blackens it whatever the others say; normalisation of each layer hides how strong it is.",
         reconstruction: Some(
@@ -26,8 +40,8 @@ pub(super) const ROWS: &[Method] = &[
         ),
         formula: "M = prod_l mm(up(mm(relu(M_l)))), M_l Grad-CAM++ at stage l",
         citation: Citation {
-            text: "RefineCAM, 2026, arXiv 2605.14641, as implemented in pytorch-grad-cam",
-            bibtex: "@article{refinecam2026, title={{RefineCAM}}, author={{Authors of arXiv:2605.14641}}, journal={arXiv:2605.14641}, year={2026}}",
+            text: "Domeniconi et al., How to Evaluate and Refine your CAM, 2026, arXiv 2605.14641",
+            bibtex: "@article{domeniconi2026refinecam, title={How to Evaluate and Refine your {CAM}}, author={Domeniconi, Luca and Stramiglio, Alessandra and Lombardi, Michele and Salti, Samuele}, journal={arXiv:2605.14641}, year={2026}}",
         },
         compute: Compute::Map(options::refine_cam),
     },
@@ -102,7 +116,7 @@ pub(super) const ROWS: &[Method] = &[
         reads: Reads::Activations,
         place: Place::Layer,
         cost: ONE_FORWARD,
-        params: &[AUG_SMOOTH],
+        params: &[AUG_SMOOTH, FUSION],
         shows: "The first principal component of the layer's activations: what most channels have in common.",
         weakness: "It knows no class and no prediction: it shows what stands out in the image, wherever the network's decision came from.",
         reconstruction: Some(
@@ -123,7 +137,7 @@ pub(super) const ROWS: &[Method] = &[
         reads: Reads::Gradients,
         place: Place::Layer,
         cost: ONE_PASS,
-        params: &[AUG_SMOOTH],
+        params: &[AUG_SMOOTH, FUSION],
         shows: "The first principal component of gradient times activation: class-specific and smooth.",
         weakness: "The component's sign says nothing about for or against the class.",
         reconstruction: Some("The sign is such that the largest magnitude is positive."),
@@ -142,7 +156,7 @@ pub(super) const ROWS: &[Method] = &[
         reads: Reads::Activations,
         place: Place::Layer,
         cost: ONE_FORWARD,
-        params: &[AUG_SMOOTH],
+        params: &[AUG_SMOOTH, FUSION],
         shows: "As EigenCAM with a kernel: the first component of the activations in a curved space.",
         weakness: "It knows no class. The sigmoid kernel is not positive definite, so a layer may have no component; fine grids are refused, their kernel matrix is too large.",
         reconstruction: Some(
