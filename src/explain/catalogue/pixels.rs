@@ -2,7 +2,7 @@
 
 use super::{Citation, Compute, Cost, Domain, Method, ONE_PASS, Param, Place, Reads, SEED, passes};
 use crate::explain::baseline::BASELINE;
-use crate::explain::{deep_lift, guided, integrated, pixels};
+use crate::explain::{deep_lift, gradient_shap, guided, integrated, pixels};
 
 const PLAIN: &str = "Gradients at pixels";
 const PATHS: &str = "Paths from a baseline";
@@ -187,7 +187,7 @@ pub(super) const ROWS: &[Method] = &[
             text: "Sundararajan et al., Axiomatic Attribution for Deep Networks, ICML 2017, arXiv 1703.01365",
             bibtex: "@inproceedings{sundararajan2017ig, title={Axiomatic Attribution for Deep Networks}, author={Sundararajan, Mukund and Taly, Ankur and Yan, Qiqi}, booktitle={ICML}, year={2017}}",
         },
-        compute: Compute::Steps(integrated::integrated_gradients),
+        compute: Compute::Steps(integrated::begin),
     },
     Method {
         id: "gradient-shap",
@@ -241,7 +241,7 @@ pub(super) const ROWS: &[Method] = &[
             text: "Lundberg and Lee, A Unified Approach to Interpreting Model Predictions, NeurIPS 2017, arXiv 1705.07874",
             bibtex: "@inproceedings{lundberg2017shap, title={A Unified Approach to Interpreting Model Predictions}, author={Lundberg, Scott M. and Lee, Su-In}, booktitle={NeurIPS}, year={2017}}",
         },
-        compute: Compute::Steps(integrated::gradient_shap),
+        compute: Compute::Steps(gradient_shap::begin),
     },
     Method {
         id: "deep-lift",
