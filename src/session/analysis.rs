@@ -57,6 +57,8 @@ pub struct Analysis {
     pub input: Arc<ModelInput>,
     /// Raw logits.
     pub logits: Vec<f32>,
+    /// Time of the forward pass.
+    pub pass_time: Duration,
     pass: Pass,
     /// Newest last.
     tasks: Vec<(MapKey, Task)>,
@@ -68,9 +70,11 @@ impl Analysis {
     /// # Errors
     /// As [`Model::forward`].
     pub fn run(model: Arc<Model>, input: Arc<ModelInput>, job: &Job) -> Result<Self> {
+        let start = Instant::now();
         let pass = Pass::run(&model, &input, job)?;
         Ok(Self {
             logits: pass.logits.clone(),
+            pass_time: start.elapsed(),
             model,
             input,
             pass,

@@ -60,6 +60,7 @@ pub struct Session {
     picture: Option<Arc<Picture>>,
     findings: Vec<Finding>,
     top: usize,
+    pass_time: Option<Duration>,
     input_notices: Vec<String>,
     maps: HashMap<MapKey, MapState>,
     /// Maps that were stopped one by one.
@@ -92,6 +93,7 @@ impl Session {
             picture: None,
             findings: Vec::new(),
             top: 0,
+            pass_time: None,
             input_notices: Vec::new(),
             maps: HashMap::new(),
             held: HashSet::new(),
@@ -255,10 +257,11 @@ impl Session {
                 self.report(error);
             }
             Event::Picture(Err(error)) => self.report(error),
-            Event::Findings(Ok((findings, top, notices))) if current => {
-                self.findings = findings;
-                self.top = top;
-                self.input_notices = notices;
+            Event::Findings(Ok(found)) if current => {
+                self.findings = found.findings;
+                self.top = found.top;
+                self.input_notices = found.notices;
+                self.pass_time = Some(found.pass_time);
                 self.settled = true;
             }
             Event::Findings(Err(error)) => {
@@ -373,6 +376,11 @@ impl Session {
     /// Class with the highest logit.
     pub fn top(&self) -> usize {
         self.top
+    }
+
+    /// How long a forward pass of the open pair took; the first one packs the weights as well.
+    pub fn pass_time(&self) -> Option<Duration> {
+        self.pass_time
     }
 
     /// What looks odd about the image's numbers, and what was guessed about the network.

@@ -62,13 +62,21 @@ pub(super) enum Event {
     Model(Setup, Result<Arc<Model>>),
     Picture(Result<Arc<Picture>>),
     /// The forward pass of the present model and image.
-    Findings(Result<(Vec<Finding>, usize, Vec<String>)>),
+    Findings(Result<Found>),
     /// A map as far as it has come, and how long the rest may take.
     Growing(MapKey, Growing),
     Map(MapKey, Result<Arc<RawMap>>),
     Progress(Progress),
     /// Nothing is left to do.
     Idle,
+}
+
+/// What a forward pass tells.
+pub(super) struct Found {
+    pub(super) findings: Vec<Finding>,
+    pub(super) top: usize,
+    pub(super) notices: Vec<String>,
+    pub(super) pass_time: Duration,
 }
 
 /// A map that takes many passes, as far as it has come.
@@ -335,11 +343,12 @@ impl Thread {
             .and_then(|input| Analysis::run(Arc::clone(model), Arc::new(input), job));
         let event = match analysis {
             Ok(analysis) => {
-                let found = (
-                    analysis.findings(),
-                    analysis.top(),
-                    analysis.input.notices.clone(),
-                );
+                let found = Found {
+                    findings: analysis.findings(),
+                    top: analysis.top(),
+                    notices: analysis.input.notices.clone(),
+                    pass_time: analysis.pass_time,
+                };
                 self.analysis = Some(analysis);
                 Ok(found)
             }

@@ -404,3 +404,11 @@ pub fn completeness(sum: f64, difference: f64) -> String {
         sum - difference
     )
 }
+
+/// A map that was stopped before its last pass.
+pub fn unfinished(done: usize, total: usize) -> String {
+    format!("unfinished: {done} of {total} steps")
+}
+
+/// A method that knows no class.
+pub const NO_CLASS: &str = "this method knows no class: its map is the same for every finding";
