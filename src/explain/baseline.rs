@@ -3,7 +3,6 @@
 use super::catalogue::{Domain, Param};
 use super::random;
 use super::study::Study;
-use crate::preprocess::Scale;
 
 /// Standard deviation of the blurred baseline, as a share of the input's longer side.
 const BLUR_SHARE: f64 = 0.05;
@@ -18,7 +17,7 @@ pub(super) const BASELINE: Param = Param {
     domain: Domain::Choice(NAMES),
 };
 
-/// A baseline in the shape of the study's input, `[C, H, W]`. `seed` counts for noise only.
+/// A baseline in the shape of the study's input, `[C, H, W]`; an unknown name is `zero`. `seed` counts for noise only.
 pub(super) fn make(study: &Study<'_>, name: &str, seed: u64) -> Vec<f32> {
     let input = study.input;
     let pixels = (input.height * input.width).max(1);
@@ -49,21 +48,12 @@ pub(super) fn make(study: &Study<'_>, name: &str, seed: u64) -> Vec<f32> {
 }
 
 /// What the recipe makes of the darkest (0) or brightest (1) pixel; without a recipe the input's own extreme.
-fn end(study: &Study<'_>, channel: usize, value: f32) -> f32 {
+fn end(study: &Study<'_>, channel: usize, share: f32) -> f32 {
     match &study.model.facts.recipe {
-        Some(recipe) => {
-            let recipe = &recipe.value;
-            match recipe.scale {
-                Scale::XRayVision => (2.0 * value - 1.0) * 1024.0,
-                Scale::Unit => {
-                    let at = |list: &[f32], or: f32| list.get(channel).copied().unwrap_or(or);
-                    (value - at(&recipe.mean, 0.0)) / at(&recipe.std, 1.0)
-                }
-            }
-        }
+        Some(recipe) => recipe.value.input_from_share(share, channel),
         None => {
             let (lo, hi) = super::resize::range(&study.input.values);
-            if value > 0.5 { hi } else { lo }
+            if share > 0.5 { hi } else { lo }
         }
     }
 }

@@ -22,6 +22,17 @@ use crate::text::notice;
 pub(super) struct Guided;
 
 impl Rule for Guided {
+    fn is_gradient(&self) -> bool {
+        true
+    }
+
+    fn before_act(&self, act: Act, given: &Tensor, kernels: &dyn Kernels) -> Result<Tensor> {
+        match act {
+            Act::Relu => kernels.apply(&Op::Act(Act::Relu), &[given]),
+            _ => Ok(given.clone()),
+        }
+    }
+
     fn hand_back(
         &self,
         node: &Node,
@@ -30,11 +41,13 @@ impl Rule for Guided {
         given: &Tensor,
         kernels: &dyn Kernels,
     ) -> Result<Vec<Tensor>> {
-        let shares = Gradient.hand_back(node, inputs, output, given, kernels)?;
-        if matches!(node.op, Op::Act(Act::Relu)) {
-            return shares.into_iter().map(|g| Ok(g.relu()?)).collect();
+        match node.op {
+            Op::Act(act) => {
+                let given = self.before_act(act, given, kernels)?;
+                Gradient.hand_back(node, inputs, output, &given, kernels)
+            }
+            _ => Gradient.hand_back(node, inputs, output, given, kernels),
         }
-        Ok(shares)
     }
 }
 

@@ -1,14 +1,17 @@
-//! Attributions along paths from a baseline: Integrated Gradients and GradientSHAP.
+//! Integrated Gradients (Sundararajan et al. 2017): gradients along the straight line from a baseline.
+//!
+//! At the input x' and x are the baseline and the image. At another layer they are what that layer makes of the two,
+//! and the pass goes on from the points between (Captum's `LayerIntegratedGradients`).
 
 use std::f64::consts::PI;
+
+use candle_core::Tensor;
 
 use super::baseline;
 use super::evidence::Places;
 use super::map::Grid;
 use super::masks::batch_of;
 use super::pass::WalkRule;
-use super::pixels::channel_sum;
-use super::random;
 use super::settings::Settings;
 use super::study::Study;
 use super::task::{Drawn, Steps};
@@ -16,77 +19,66 @@ use crate::error::Result;
 use crate::model::kernels::Purpose;
 use crate::text::notice;
 
-/// A path: the gradient is taken at `from + a (to - from)` and counts with a weight.
-struct Point {
-    /// Which baseline it starts from.
-    baseline: usize,
-    a: f64,
-    weight: f64,
-    /// Standard deviation and index of the noise that is added to the image.
-    noise: Option<(f32, usize)>,
-}
-
-/// `sum_points weight * gradient * (A(x) - A(x'))`, by baseline.
-struct Path {
-    points: Vec<Point>,
-    baselines: Vec<Vec<f32>>,
-    seed: u64,
+struct Integrated {
+    /// Place on the line and weight, in the order in which they are visited.
+    points: Vec<(f64, f64)>,
+    /// x' at the layer, `[1, ...]`.
+    from: Tensor,
+    /// x - x' at the layer, as a tensor and `[K, h, w]`.
+    difference: Tensor,
+    difference_values: Vec<f32>,
+    /// The target's score with x' in the place of x.
+    baseline_score: f32,
     done: usize,
-    /// Weighted sum of gradients for each baseline, `[K, h, w]`.
-    sums: Vec<Vec<f64>>,
-    /// What the gradients are multiplied with for each baseline, `[K, h, w]`.
-    differences: Vec<Vec<f32>>,
+    /// Weighted sum of gradients times the difference, `[h, w]`.
+    sum: Vec<f64>,
     grid: [usize; 2],
-    /// The target's score at each baseline.
-    scores: Vec<f32>,
-    /// Whether the attributions should add up to the difference of the scores.
-    complete: bool,
 }
 
-/// Integrated Gradients (Sundararajan et al. 2017).
-pub(super) fn integrated_gradients(
-    study: &mut Study<'_>,
-    settings: &Settings,
-) -> Result<Box<dyn Steps>> {
-    let n = settings.count("steps").max(1);
-    let points = rule(settings.word("rule"), n)
-        .into_iter()
-        .map(|(a, weight)| Point {
-            baseline: 0,
-            a,
-            weight,
-            noise: None,
-        })
-        .collect();
-    let from = baseline::make(study, settings.word("baseline"), settings.seed());
-    Path::new(study, points, vec![from], settings.seed(), true)
-}
-
-/// GradientSHAP (Lundberg and Lee 2017, as Captum has it): random points between random baselines and the image.
-pub(super) fn gradient_shap(study: &mut Study<'_>, settings: &Settings) -> Result<Box<dyn Steps>> {
-    let samples = settings.count("samples").max(1);
-    let names: &[&str] = match settings.word("baseline") {
-        "several" => &["zero", "black", "white", "blur"],
-        name => &[name],
+pub(super) fn begin(study: &mut Study<'_>, settings: &Settings) -> Result<Box<dyn Steps>> {
+    let job = study.job.quiet();
+    let image = baseline::make(study, settings.word("baseline"), settings.seed());
+    let image = batch_of(study, image, 1)?;
+    let to = study.pass.trace.output(study.node)?;
+    let (from, logits) = if study.node == 0 {
+        let logits = study.logits(&image)?;
+        (image, logits)
+    } else {
+        let from = study.model.trace(&image, &job)?.output(study.node)?;
+        let logits = study.pass.trace.resume_scores(study.node, &from, &job)?;
+        (from, logits.to_vec2()?)
     };
-    let baselines: Vec<Vec<f32>> = names
-        .iter()
-        .map(|name| baseline::make(study, name, settings.seed()))
-        .collect();
-    let sd = settings.number("sd") as f32;
-    let points = (0..samples)
-        .map(|i| {
-            let mut rng = random::stream(settings.seed(), i as u64);
-            let which = random::uniform(&mut rng, 0.0, baselines.len() as f32) as usize;
-            Point {
-                baseline: which.min(baselines.len() - 1),
-                a: f64::from(random::uniform(&mut rng, 0.0, 1.0)),
-                weight: 1.0 / samples as f64,
-                noise: (sd > 0.0).then_some((sd, samples + i)),
-            }
-        })
-        .collect();
-    Path::new(study, points, baselines, settings.seed(), false)
+    let places = Places::of(study.model, study.node, &to)?;
+    let difference = (&to - &from)?;
+    let logits = logits.first().map_or(&[][..], Vec::as_slice);
+    Ok(Box::new(Integrated {
+        points: spread(&rule(settings.word("rule"), settings.count("steps").max(1))),
+        difference_values: places.read(&difference, 0)?,
+        from,
+        difference,
+        baseline_score: study.objective().value(logits, &study.model.facts),
+        done: 0,
+        sum: vec![0.0; places.grid[0] * places.grid[1]],
+        grid: places.grid,
+    }))
+}
+
+/// The same points in an order in which the first few already lie all along the line, so that a map that is not
+/// finished yet is a coarse one and not one of the beginning.
+fn spread(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let n = points.len();
+    // About the golden ratio of n, and without a common divisor: every point comes once.
+    let divisor = |mut a: usize, mut b: usize| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let near = (n as f64 * 0.618).round() as usize;
+    let stride = (near.max(1)..=n).find(|&s| divisor(s, n) == 1);
+    let stride = stride.unwrap_or(1);
+    let at = (0..n).map(|i| i * stride % n);
+    at.filter_map(|i| points.get(i).copied()).collect()
 }
 
 /// Points in 0..1 and their weights, as Captum chooses them.
@@ -106,7 +98,7 @@ fn rule(name: &str, n: usize) -> Vec<(f64, f64)> {
 }
 
 /// Nodes and weights of Gauss and Legendre on 0..1, by Newton's method on the Legendre polynomial.
-fn gauss_legendre(n: usize) -> Vec<(f64, f64)> {
+pub(super) fn gauss_legendre(n: usize) -> Vec<(f64, f64)> {
     (0..n)
         .rev()
         .map(|i| {
@@ -133,57 +125,34 @@ fn gauss_legendre(n: usize) -> Vec<(f64, f64)> {
         .collect()
 }
 
-impl Path {
-    fn new(
-        study: &mut Study<'_>,
-        points: Vec<Point>,
-        baselines: Vec<Vec<f32>>,
-        seed: u64,
-        complete: bool,
-    ) -> Result<Box<dyn Steps>> {
-        let output = study.pass.trace.output(study.node)?;
-        let places = Places::of(study.model, study.node, &output)?;
-        let at_image = places.read(&output, 0)?;
-        let objective = study.objective();
-        let (mut differences, mut scores) = (Vec::new(), Vec::new());
-        for from in &baselines {
-            let batch = batch_of(study, from.clone(), 1)?;
-            let trace = study.model.trace(&batch, &study.job.quiet())?;
-            scores.push(objective.value(&trace.logits()?, &study.model.facts));
-            let there = places.read(&trace.output(study.node)?, 0)?;
-            let pairs = at_image.iter().zip(there);
-            differences.push(pairs.map(|(x, b)| x - b).collect());
+impl Integrated {
+    /// Gradients at the layer for points of the line.
+    fn gradients(&self, study: &Study<'_>, points: &[(f64, f64)]) -> Result<Option<Tensor>> {
+        let batch = points
+            .iter()
+            .map(|&(a, _)| Ok((&self.from + (&self.difference * a)?)?))
+            .collect::<Result<Vec<_>>>()?;
+        let batch = Tensor::cat(&batch, 0)?;
+        if study.node == 0 {
+            let found = study.batch_gradients(&batch, study.node, WalkRule::Gradient)?;
+            return Ok(found.gradient);
         }
-        Ok(Box::new(Self {
-            sums: vec![vec![0.0; at_image.len()]; baselines.len()],
-            differences,
-            points,
-            baselines,
-            seed,
-            done: 0,
-            grid: places.grid,
-            scores,
-            complete,
-        }))
-    }
-
-    fn image(&self, study: &Study<'_>, point: &Point) -> Vec<f32> {
-        let from = &self.baselines[point.baseline];
-        let noise = point.noise.map(|(sd, index)| {
-            let mut rng = random::stream(self.seed, index as u64);
-            (sd, random::normals(&mut rng, from.len()))
-        });
-        let a = point.a as f32;
-        (0..from.len())
-            .map(|i| {
-                let x = study.input.values[i] + noise.as_ref().map_or(0.0, |(sd, n)| sd * n[i]);
-                from[i] + a * (x - from[i])
-            })
-            .collect()
+        let job = study.job.quiet();
+        let trace = study.pass.trace.resume(study.node, &batch, &job)?;
+        let logits: Vec<Vec<f32>> = trace.output(study.model.graph.output())?.to_vec2()?;
+        let objective = study.objective();
+        let classes = logits.first().map_or(0, Vec::len);
+        let seed: Vec<f32> = logits
+            .iter()
+            .flat_map(|row| objective.seed(row, &study.model.facts))
+            .collect();
+        let seed = Tensor::from_vec(seed, (logits.len(), classes), study.model.device())?;
+        let mut taps = WalkRule::Gradient.start(&trace, seed);
+        taps.at(&trace, study.node, &job)
     }
 }
 
-impl Steps for Path {
+impl Steps for Integrated {
     fn total(&self) -> usize {
         self.points.len()
     }
@@ -197,22 +166,13 @@ impl Steps for Path {
             .batch_size(Purpose::Trace)
             .min(self.points.len() - self.done);
         let points = &self.points[self.done..self.done + count];
-        let images: Vec<f32> = points
-            .iter()
-            .flat_map(|point| self.image(study, point))
-            .collect();
-        let batch = batch_of(study, images, count)?;
-        let found = study.batch_gradients(&batch, study.node, WalkRule::Gradient)?;
-        if let Some(gradient) = &found.gradient {
-            let places = Places::of(study.model, study.node, gradient)?;
+        if let Some(gradient) = self.gradients(study, points)? {
+            let places = Places::of(study.model, study.node, &gradient)?;
             let read = (0..count)
-                .map(|image| places.read(gradient, image))
+                .map(|image| places.read(&gradient, image))
                 .collect::<Result<Vec<_>>>()?;
-            for (point, gradient) in points.iter().zip(read) {
-                let sum = &mut self.sums[point.baseline];
-                for (s, g) in sum.iter_mut().zip(gradient) {
-                    *s += point.weight * f64::from(g);
-                }
+            for ((_, weight), gradient) in points.iter().zip(read) {
+                add_products(&mut self.sum, *weight, &gradient, &self.difference_values);
             }
         }
         self.done += count;
@@ -220,28 +180,34 @@ impl Steps for Path {
     }
 
     fn drawn(&self, study: &mut Study<'_>) -> Result<Drawn> {
-        let [height, width] = self.grid;
-        let cells = height * width;
-        let mut map = vec![0f32; cells];
-        for (sum, difference) in self.sums.iter().zip(&self.differences) {
-            let products: Vec<f32> = sum
-                .iter()
-                .zip(difference)
-                .map(|(s, d)| (s * f64::from(*d)) as f32)
-                .collect();
-            let part = channel_sum(&products, cells);
-            map.iter_mut().zip(part).for_each(|(m, p)| *m += p);
-        }
-        if self.complete && self.done == self.points.len() {
-            let sum: f64 = map.iter().map(|&v| f64::from(v)).sum();
-            let from = self.scores.iter().sum::<f32>() / self.scores.len().max(1) as f32;
-            study.notice(notice::completeness(sum, f64::from(study.score() - from)));
+        let weight = |points: &[(f64, f64)]| points.iter().map(|(_, w)| w).sum::<f64>();
+        let mut factor = 1.0;
+        if self.done == self.points.len() {
+            let sum = self.sum.iter().sum();
+            let expected = f64::from(study.score()) - f64::from(self.baseline_score);
+            study.notice(notice::completeness(sum, expected));
+        } else if self.done > 0 {
+            factor =
+                weight(&self.points) / weight(&self.points[..self.done]).max(f64::MIN_POSITIVE);
         }
         Ok(Drawn::Grid(Grid {
-            width,
-            height,
-            values: map,
+            width: self.grid[1],
+            height: self.grid[0],
+            values: self.sum.iter().map(|s| (s * factor) as f32).collect(),
         }))
+    }
+}
+
+/// Adds `weight * sum_k g_k d_k` for gradients and differences `[K, h, w]`.
+pub(super) fn add_products(sum: &mut [f64], weight: f64, gradients: &[f32], differences: &[f32]) {
+    let cells = sum.len().max(1);
+    let channels = gradients
+        .chunks_exact(cells)
+        .zip(differences.chunks_exact(cells));
+    for (g, d) in channels {
+        for ((s, g), d) in sum.iter_mut().zip(g).zip(d) {
+            *s += weight * f64::from(*g) * f64::from(*d);
+        }
     }
 }
 
@@ -269,5 +235,21 @@ mod tests {
         assert_eq!(trapezoid[2], (0.5, 0.2));
         assert_eq!(trapezoid[4], (1.0, 0.1));
         assert_eq!(rule("riemann-middle", 2), [(0.25, 0.5), (0.75, 0.5)]);
+    }
+
+    #[test]
+    fn every_point_is_visited_once_and_the_first_ones_lie_apart() {
+        for n in 1..60 {
+            let mut places: Vec<f64> = spread(&rule("riemann-middle", n))
+                .iter()
+                .map(|p| p.0)
+                .collect();
+            if n > 4 {
+                assert!((places[0] - places[1]).abs() > 0.2, "{n}");
+            }
+            places.sort_by(f64::total_cmp);
+            let expected: Vec<f64> = rule("riemann-middle", n).iter().map(|p| p.0).collect();
+            assert_eq!(places, expected);
+        }
     }
 }

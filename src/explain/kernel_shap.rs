@@ -7,7 +7,8 @@
 use nalgebra::{DMatrix, DVector};
 use rand::RngExt as _;
 
-use super::batches::{baseline, blend, images};
+use super::baseline;
+use super::batches::{blend, images};
 use super::map::Grid;
 use super::random;
 use super::settings::Settings;
@@ -74,7 +75,7 @@ pub(super) fn begin(study: &mut Study<'_>, settings: &Settings) -> Result<Box<dy
     let samples = coalitions(segments.count, settings);
     let free = segments.count.saturating_sub(1);
     Ok(Box::new(KernelShap {
-        hidden: baseline(study, settings.word("baseline")),
+        hidden: baseline::make(study, settings.word("baseline"), 0),
         seed: settings.seed(),
         samples,
         all: all_coalitions(segments.count) == Some(samples),

@@ -14,6 +14,7 @@ mod deep_lift;
 mod eigen;
 mod evidence;
 mod full_grad;
+mod gradient_shap;
 mod guided;
 mod integrated;
 mod kernel_shap;

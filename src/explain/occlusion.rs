@@ -1,7 +1,8 @@
 //! Occlusion (Zeiler and Fergus 2014): a window hides a part of the input, and the map is how much the target's score
 //! falls, `y(x) - y(x_hidden)`, averaged over the windows that cover a pixel.
 
-use super::batches::{baseline, images};
+use super::baseline;
+use super::batches::images;
 use super::map::Grid;
 use super::settings::Settings;
 use super::study::Study;
@@ -58,7 +59,7 @@ pub(super) fn begin(study: &mut Study<'_>, settings: &Settings) -> Result<Box<dy
     Ok(Box::new(Occlusion {
         corners,
         window,
-        hidden: baseline(study, settings.word("baseline")),
+        hidden: baseline::make(study, settings.word("baseline"), 0),
         done: 0,
         sum: vec![0.0; width * height],
         covered: vec![0; width * height],

@@ -44,6 +44,15 @@ impl Engine {
         }
     }
 
+    /// The same arithmetic with every node a step by itself: a walk whose rule reads what stands inside fused steps
+    /// computes nothing again, at the price of memory.
+    pub fn unfused(&self) -> Self {
+        Self {
+            trace: Arc::clone(&self.singles),
+            ..self.clone()
+        }
+    }
+
     /// Runs the network on `input`, `[N, C, H, W]`, and keeps every step's output.
     ///
     /// # Errors

@@ -277,6 +277,15 @@ impl Model {
         self.engine.trace(batch, job)
     }
 
+    /// As [`Model::trace`], with the output of every node kept, those inside fused steps included: for rules that read
+    /// inputs of activations.
+    ///
+    /// # Errors
+    /// As [`Model::trace`].
+    pub fn trace_nodes(&self, batch: &Tensor, job: &Job) -> Result<Trace> {
+        self.engine.unfused().trace(batch, job)
+    }
+
     /// Images of this size that a batch may have: as many as `bytes` of memory hold, and few enough that no single
     /// operation takes so long that cancelling would wait for it.
     pub fn batch_size(&self, size: [usize; 2], purpose: Purpose, bytes: usize) -> usize {

@@ -2,7 +2,7 @@
 
 use super::{Citation, Compute, Cost, Domain, Method, ONE_PASS, Param, Place, Reads, SEED, passes};
 use crate::explain::baseline::BASELINE;
-use crate::explain::{deep_lift, guided, integrated, pixels};
+use crate::explain::{deep_lift, gradient_shap, guided, integrated, pixels};
 
 const PLAIN: &str = "Gradients at pixels";
 const PATHS: &str = "Paths from a baseline";
@@ -154,9 +154,9 @@ pub(super) const ROWS: &[Method] = &[
         reads: Reads::Gradients,
         place: Place::Pixels,
         cost: Cost {
-            formula: "1 F + N F + N B, N steps",
+            formula: "2 F + N F + N B, N steps",
             shared: false,
-            passes: |_, s| passes(1 + s.count("steps"), s.count("steps")),
+            passes: |_, s| passes(2 + s.count("steps"), s.count("steps")),
         },
         params: &[
             Param {
@@ -180,14 +180,14 @@ pub(super) const ROWS: &[Method] = &[
         shows: "What each pixel adds on the way from an image with nothing to see to this one; the sum is the difference of the scores, and the gap is shown.",
         weakness: "The answer hangs on the baseline: against black, dark places can never count. The path leads through images that no patient has.",
         reconstruction: Some(
-            "Captum's rule and baseline are the defaults; the paper's example uses black in pixel space, which is baseline=black.",
+            "Captum's rule and baseline are the defaults; the paper's example uses black in pixel space, which is baseline=black. At a layer the line runs between what the layer makes of both images (Captum's LayerIntegratedGradients).",
         ),
         formula: "M = sum_ch (x - x') * integral_0^1 dy/dx(x' + a (x - x')) da",
         citation: Citation {
             text: "Sundararajan et al., Axiomatic Attribution for Deep Networks, ICML 2017, arXiv 1703.01365",
             bibtex: "@inproceedings{sundararajan2017ig, title={Axiomatic Attribution for Deep Networks}, author={Sundararajan, Mukund and Taly, Ankur and Yan, Qiqi}, booktitle={ICML}, year={2017}}",
         },
-        compute: Compute::Steps(integrated::integrated_gradients),
+        compute: Compute::Steps(integrated::begin),
     },
     Method {
         id: "gradient-shap",
@@ -197,9 +197,9 @@ pub(super) const ROWS: &[Method] = &[
         reads: Reads::Gradients,
         place: Place::Pixels,
         cost: Cost {
-            formula: "N F + N B, N samples",
+            formula: "N F + N B, N samples; at a layer 1 F more for each baseline",
             shared: false,
-            passes: |_, s| passes(4 + s.count("samples"), s.count("samples")),
+            passes: |_, s| passes(1 + s.count("samples"), s.count("samples")),
         },
         params: &[
             Param {
@@ -241,7 +241,7 @@ pub(super) const ROWS: &[Method] = &[
             text: "Lundberg and Lee, A Unified Approach to Interpreting Model Predictions, NeurIPS 2017, arXiv 1705.07874",
             bibtex: "@inproceedings{lundberg2017shap, title={A Unified Approach to Interpreting Model Predictions}, author={Lundberg, Scott M. and Lee, Su-In}, booktitle={NeurIPS}, year={2017}}",
         },
-        compute: Compute::Steps(integrated::gradient_shap),
+        compute: Compute::Steps(gradient_shap::begin),
     },
     Method {
         id: "deep-lift",
@@ -251,23 +251,23 @@ pub(super) const ROWS: &[Method] = &[
         reads: Reads::Gradients,
         place: Place::Pixels,
         cost: Cost {
-            formula: "3 F + 1 B (a batch of image and baseline)",
+            formula: "2 F + 2 B (image and baseline as one batch)",
             shared: false,
-            passes: |_, _| passes(3, 2),
+            passes: |_, _| passes(2, 2),
         },
         params: &[
             BASELINE,
             Param {
                 id: "mode",
-                help: "As Captum computes it: ReLU, LeakyReLU, ELU, Sigmoid and Tanh are rescaled and max-pools hand back the plain gradient; exact: every activation is rescaled and max-pools share between both maxima, so that sums are exact for any baseline",
+                help: "As Captum computes it: ReLU, LeakyReLU, ELU, Sigmoid and Tanh are rescaled and max-pools hand back the plain gradient; exact: every activation is rescaled and max-pools share between both maxima, gates share what both factors did, so that sums are exact for any baseline",
                 domain: Domain::Choice(&["captum", "exact"]),
             },
             SEED,
         ],
         shows: "Each unit's share of the difference from a baseline, handed down layer by layer; the sum is the difference of the scores.",
-        weakness: "The answer hangs on the baseline. Gates (squeeze-excite) and layer norms hand back plain gradients, so sums are not exact there: the gap is shown.",
+        weakness: "The answer hangs on the baseline. Layer norms and attention hand back plain gradients, and so do gates and smooth activations by Captum's rules: where sums are not exact the gap is shown.",
         reconstruction: Some(
-            "What Captum computes is the default; its sums are exact only where the baseline is constant at max-pools (zero and black are), which mode=exact puts right.",
+            "What Captum computes is the default; its sums are exact only where the baseline is constant at max-pools (zero and black are), which mode=exact puts right. A probability starts from its mean gradient between both outputs, so that it adds up too.",
         ),
         formula: "m = (y - y') / (x - x') at activations, M = sum_ch m * (x - x')",
         citation: Citation {
@@ -284,7 +284,7 @@ pub(super) const ROWS: &[Method] = &[
         reads: Reads::Gradients,
         place: Place::Pixels,
         cost: Cost {
-            formula: "2 N F + N B, N baselines",
+            formula: "2 N F + 2 N B, N baselines",
             shared: false,
             passes: |_, s| passes(2 * (5 + s.count("noises")), 2 * (5 + s.count("noises"))),
         },
@@ -301,7 +301,7 @@ pub(super) const ROWS: &[Method] = &[
             },
             Param {
                 id: "mode",
-                help: "As Captum computes it: ReLU, LeakyReLU, ELU, Sigmoid and Tanh are rescaled and max-pools hand back the plain gradient; exact: every activation is rescaled and max-pools share between both maxima, so that sums are exact for any baseline",
+                help: "As Captum computes it: ReLU, LeakyReLU, ELU, Sigmoid and Tanh are rescaled and max-pools hand back the plain gradient; exact: every activation is rescaled and max-pools share between both maxima, gates share what both factors did, so that sums are exact for any baseline",
                 domain: Domain::Choice(&["captum", "exact"]),
             },
             SEED,
