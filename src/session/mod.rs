@@ -276,7 +276,8 @@ impl Session {
             Event::Growing(key, growing) if current => {
                 self.first_map_after
                     .get_or_insert_with(|| self.started.elapsed());
-                let stopped = self.held.contains(&key);
+                // What was stopped, or is no longer asked for, may still have sent a last look.
+                let stopped = self.held.contains(&key) || !self.wanted.0.contains(&key);
                 self.maps
                     .insert(key, MapState::Growing(Growing { stopped, ..growing }));
             }

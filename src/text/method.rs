@@ -63,6 +63,8 @@ pub const AT_ONCE: &str = "at once";
 pub const OURS: &str = "What is our own reconstruction";
 /// Methods that know no class.
 pub const EVERY_CLASS: &str = "the same for every finding";
+/// Mark of such a method in a menu.
+pub const ANY_FINDING: &str = "any finding";
 /// Depth of a method that explains the input as a whole.
 pub const NO_DEPTH: &str = "explains the whole input; no layer is chosen";
 /// Back to a method's defaults.

@@ -204,6 +204,11 @@ impl App {
         self.heats.get(panel).and_then(Heat::field)
     }
 
+    /// How far a panel's map has come; `None` where there is no such panel.
+    pub fn state_of(&self, panel: usize) -> Option<MapState> {
+        self.cells.get(panel).map(|cell| cell.state.clone())
+    }
+
     /// Whether every panel shows what it is to show, to the end or until it was stopped.
     pub fn is_complete(&self) -> bool {
         let grows = |cell: &Cell| matches!(&cell.state, MapState::Growing(g) if !g.stopped);
@@ -259,10 +264,10 @@ impl App {
         panel.map(|p| p.params.clone()).unwrap_or_default()
     }
 
-    /// The channels of a panel's layer, and of the stages up to it.
-    pub(super) fn channels_at(&self, panel: usize) -> Option<(usize, Vec<usize>)> {
+    /// The channels of a layer, and of the stages up to it.
+    fn channels_at(&self, stop: usize) -> Option<(usize, Vec<usize>)> {
         let model = self.model.as_ref()?;
-        let stop = self.stops.list.get(self.grid.panels.get(panel)?.stop)?;
+        let stop = self.stops.list.get(stop)?;
         let node = model.layer(&stop.name).ok()?;
         let channels = |name: &str| Some(model.shape(model.layer(name).ok()?).ok()?.channels());
         let stages = model.graph.stages.iter();
@@ -273,14 +278,19 @@ impl App {
         Some((own, stages))
     }
 
-    /// Forward passes and reverse walks of a method at a panel's layer.
+    /// Forward passes and reverse walks of a method where a panel would show it.
     pub(super) fn passes_of(
         &self,
         method: &Method,
         panel: usize,
         values: &Values,
     ) -> Option<Passes> {
-        let (channels, stages) = self.channels_at(panel)?;
+        let now = self.grid.panels.get(panel)?;
+        let stop = match now.method == method.id {
+            true => now.stop,
+            false => Grid::stop_for(method, now.stop, &self.stops),
+        };
+        let (channels, stages) = self.channels_at(stop)?;
         let [_, height, width] = self.model.as_ref()?.input_shape();
         let layout = Layout {
             channels,

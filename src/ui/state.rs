@@ -275,17 +275,21 @@ impl Grid {
         }
     }
 
+    /// Where a panel that stands at `stop` would show a method.
+    pub fn stop_for(method: &Method, stop: usize, stops: &Stops) -> usize {
+        match method.place {
+            Place::Layer if stop == 0 => stops.last,
+            Place::Pixels => 0,
+            _ => stop,
+        }
+    }
+
     /// Gives a panel another method, and where that is looked at elsewhere takes it to its usual place.
     pub fn set_method(&mut self, panel: usize, method: &'static Method, stops: &Stops) {
         let Some(panel) = self.panels.get_mut(panel) else {
             return;
         };
-        let at_input = panel.stop == 0;
-        match method.place {
-            Place::Layer if at_input => panel.stop = stops.last,
-            Place::Pixels if !at_input => panel.stop = 0,
-            _ => {}
-        }
+        panel.stop = Self::stop_for(method, panel.stop, stops);
         panel.method = method.id;
         panel.params.clear();
     }

@@ -2,7 +2,7 @@
 
 use egui::{Align, Button, Checkbox, Layout, Popup, PopupCloseBehavior, RichText, ScrollArea, Ui};
 
-use crate::plan::Score;
+use crate::plan::{Score, Target};
 use crate::text::method as words;
 use crate::ui::App;
 use crate::ui::app::Aim;
@@ -19,7 +19,7 @@ pub(super) fn aim_ui(app: &mut App, ui: &mut Ui) {
     ui.horizontal(|ui| {
         ui.spacing_mut().interact_size.y = 18.0;
         ui.spacing_mut().button_padding.y = 1.0;
-        let plain = app.aim == Aim::default();
+        let plain = target == Target::from(target.class);
         if !plain {
             let label = |class: usize| {
                 let finding = app.session.findings().get(class);

@@ -180,10 +180,8 @@ fn name_for_readers(app: &App, response: &Response, panel: usize) {
     let method = state
         .and_then(|p| catalogue::find(p.method).ok())
         .map_or("", |m| m.label);
-    let layer = state
-        .and_then(|p| app.stops.list.get(p.stop))
-        .map_or("", |stop| stop.name.as_str());
-    let name = words::picture_of_panel(panel + 1, method, layer);
+    let layer = app.key_of(panel).map(|key| key.layer).unwrap_or_default();
+    let name = words::picture_of_panel(panel + 1, method, &layer);
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &name));
 }
 
@@ -332,6 +330,7 @@ fn says_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect) {
         }
         MapState::Growing(growing) => {
             let growing = growing.clone();
+            notices_ui(app, ui, panel, inner, &growing.map);
             growing_ui(app, ui, panel, inner, &growing);
         }
         MapState::Failed(words) => said_ui(app, ui, panel, inner, words.clone(), false),

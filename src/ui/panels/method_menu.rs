@@ -1,8 +1,8 @@
 //! The menu of methods on a panel: by family, searchable, with a card beside each entry.
 
 use egui::{
-    Align, ComboBox, Layout, PopupCloseBehavior, RectAlign, RichText, ScrollArea, TextEdit,
-    Tooltip, Ui,
+    Align, ComboBox, Key, Layout, Popup, PopupCloseBehavior, RectAlign, RichText, ScrollArea,
+    TextEdit, Tooltip, Ui,
 };
 
 use super::sheets::method_card_ui;
@@ -40,10 +40,13 @@ pub(super) fn method_menu_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &'st
     combo
         .response
         .on_hover_ui(|ui| method_card_ui(ui, method, cost_words(app, method, cost).as_deref()));
+    if combo.inner.is_none() && !Popup::is_any_open(ui.ctx()) {
+        // The next menu begins with the whole list.
+        app.method_filter.clear();
+    }
     if let Some(chosen) = chosen.filter(|m| m.id != now) {
         app.grid.set_method(panel, chosen, &app.stops);
         app.grid.selected = panel;
-        app.method_filter.clear();
         ui.ctx().request_repaint();
     }
 }
@@ -58,9 +61,6 @@ fn list_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &str) -> Option<&'stat
                 .desired_width(f32::INFINITY),
         )
     });
-    if search.lost_focus() && app.method_filter.is_empty() {
-        search.surrender_focus();
-    }
     ui.add_space(space::XS);
     let wanted = app.method_filter.trim().to_lowercase();
     let fits = |method: &&Method| {
@@ -68,23 +68,30 @@ fn list_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &str) -> Option<&'stat
             .iter()
             .any(|text| text.to_lowercase().contains(&wanted))
     };
+    let found: Vec<&'static Method> = catalogue::all().filter(fits).collect();
+    let mut families: Vec<&str> = Vec::new();
+    for method in &found {
+        if !families.contains(&method.family) {
+            families.push(method.family);
+        }
+    }
     let mut chosen = None;
-    let mut family = "";
+    if search.lost_focus() && !wanted.is_empty() && ui.input(|i| i.key_pressed(Key::Enter)) {
+        chosen = found.first().copied();
+    }
     ScrollArea::vertical().max_height(LIST).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 1.0;
-        let mut any = false;
-        for method in catalogue::all().filter(fits) {
-            any = true;
-            if method.family != family {
-                family = method.family;
-                ui.add_space(space::S);
-                section_ui(ui, family);
-            }
-            if entry_ui(app, ui, panel, method, method.id == now) {
-                chosen = Some(method);
+        // Families of several tables are one group each, in the order of their first methods.
+        for family in families {
+            ui.add_space(space::S);
+            section_ui(ui, family);
+            for method in found.iter().filter(|m| m.family == family) {
+                if entry_ui(app, ui, panel, method, method.id == now) {
+                    chosen = Some(method);
+                }
             }
         }
-        if !any {
+        if found.is_empty() {
             ui.label(words::NO_SUCH_METHOD);
         }
     });
@@ -104,6 +111,10 @@ fn entry_ui(app: &App, ui: &mut Ui, panel: usize, method: &'static Method, now: 
                 let seconds = seconds(app, cost);
                 let text = seconds.map_or_else(String::new, words::duration);
                 ui.label(RichText::new(text).small().color(muted));
+            }
+            if !method.class_discriminative {
+                ui.label(RichText::new(words::ANY_FINDING).small().color(muted))
+                    .on_hover_text(words::EVERY_CLASS);
             }
         });
         // Beside the list, not over it.
