@@ -17,6 +17,9 @@ use egui::{Context, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, Pos
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 
+#[path = "window/methods.rs"]
+mod methods;
+
 /// Long enough for a loaded machine with a debug build.
 const PATIENCE: Duration = Duration::from_secs(90);
 

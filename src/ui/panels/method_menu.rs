@@ -2,7 +2,7 @@
 
 use egui::{
     Align, ComboBox, Key, Layout, Popup, PopupCloseBehavior, RectAlign, RichText, ScrollArea,
-    TextEdit, Tooltip, Ui,
+    Tooltip, Ui,
 };
 
 use super::sheets::method_card_ui;
@@ -12,7 +12,7 @@ use crate::text::method as words;
 use crate::text::window;
 use crate::ui::App;
 use crate::ui::theme::{self, space};
-use crate::ui::widgets::section_ui;
+use crate::ui::widgets::{section_ui, text_box_ui};
 
 /// Height of the list.
 const LIST: f32 = 420.0;
@@ -54,13 +54,8 @@ pub(super) fn method_menu_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &'st
 fn list_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &str) -> Option<&'static Method> {
     ui.set_min_width(300.0);
     ui.spacing_mut().item_spacing.y = 2.0;
-    let search = ui.name_inputs(words::FIND_METHOD, |ui| {
-        ui.add(
-            TextEdit::singleline(&mut app.method_filter)
-                .hint_text(words::FIND_METHOD)
-                .desired_width(f32::INFINITY),
-        )
-    });
+    let find = words::FIND_METHOD;
+    let search = text_box_ui(ui, find, find, &mut app.method_filter);
     ui.add_space(space::XS);
     let wanted = app.method_filter.trim().to_lowercase();
     let fits = |method: &&Method| {
