@@ -259,7 +259,7 @@ mod tests {
         let by_cells = principal(&wide, 12).unwrap();
         let x = centred(&wide, 12);
         let (_, v) = top(&gram(&x, 30, 12, false).unwrap(), 30);
-        let mut by_channels = vec![0f64; 12];
+        let mut by_channels = [0f64; 12];
         for (row, v) in x.chunks_exact(12).zip(&v) {
             by_channels
                 .iter_mut()
