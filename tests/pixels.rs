@@ -19,8 +19,10 @@ use camlens::preprocess::ModelInput;
 use candle_core::{Device, Tensor};
 use support::{explain_map, golden_case, pearson, relative_error};
 
+type Params = &'static [(&'static str, &'static str)];
+
 /// Golden's words, our ids and parameters.
-const PIXELS: [(&str, &str, &[(&str, &str)]); 7] = [
+const PIXELS: [(&str, &str, Params); 7] = [
     ("saliency", "saliency", &[]),
     ("input_x_gradient", "input-x-gradient", &[]),
     ("guided_backprop", "guided-backprop", &[]),
@@ -45,7 +47,10 @@ fn check(arch: &str, expected: usize) {
     let mut pass = Pass::run(&case.model, &case.input, &Job::default()).unwrap();
     let mut compared = 0;
     let mut wrong = Vec::new();
-    for (key, reference) in &case.golden {
+    let mut keys: Vec<&String> = case.golden.keys().collect();
+    keys.sort();
+    for key in keys {
+        let reference = &case.golden[key];
         let parts: Vec<&str> = key.split('/').collect();
         let ["pixel", name, class, _] = parts[..] else {
             continue;

@@ -92,6 +92,8 @@ fn begin(
     samples: usize,
 ) -> Result<Box<dyn Steps>> {
     let evidence = study.evidence(false)?;
+    // Passes for scores only pack the weights their own way; what the trace packed would lie beside it unused.
+    study.model.forget_forward();
     let cells = evidence.cells().max(1);
     // Kin without modes are torchcam's.
     let (align, scaling, keeps_constant) = match settings.word("mode") {

@@ -41,7 +41,7 @@ const DEMO: &[u8] = include_bytes!("../../models/demo/model.safetensors");
 pub const DEMO_NAME: &str = "camlens-demo";
 
 /// Images of the largest batch.
-const LARGEST_BATCH: usize = 16;
+const LARGEST_BATCH: usize = 8;
 
 /// Images of the largest batch that goes on from a layer.
 const LARGEST_TAIL_BATCH: usize = 64;
@@ -296,7 +296,8 @@ impl Model {
     /// The same for passes that go on from a node and of which only logits are read. Where little is left to do, more
     /// images come together.
     pub fn tail_batch_size(&self, node: NodeId, size: [usize; 2], bytes: usize) -> usize {
-        self.batch_size_from(node, size, Purpose::Scores, bytes)
+        // The trace that the passes go on from is held as well.
+        self.batch_size_from(node, size, Purpose::Scores, bytes / 2)
             .min(LARGEST_TAIL_BATCH)
     }
 
