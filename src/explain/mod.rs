@@ -6,6 +6,7 @@ mod cam;
 pub mod catalogue;
 mod evidence;
 mod map;
+pub mod relevance;
 
 pub use evidence::Evidence;
 pub use map::RawMap;

@@ -322,3 +322,33 @@ pub fn training_progress(
 pub fn ready_input() -> String {
     "a ready model input: no preprocessing was applied, and its grey levels are a guess".to_owned()
 }
+
+// ---- relevance ---------------------------------------------------------------------------------
+
+/// BatchNorms that could not be brought into a convolution.
+pub fn relevance_norms_pass(count: usize, first: &str) -> String {
+    format!(
+        "{count} BatchNorm layers stand beside no convolution that could take them in, '{first}' first: they pass relevance on unchanged"
+    )
+}
+
+/// Gates that get no relevance.
+pub fn relevance_gates(count: usize) -> String {
+    format!(
+        "{count} gates are treated as constants: relevance goes to the features that they multiply"
+    )
+}
+
+/// LayerNorms under a stand-in rule.
+pub fn relevance_layer_norms(count: usize) -> String {
+    format!(
+        "{count} LayerNorms pass relevance on unchanged: no rule of relevance propagation is agreed on for them"
+    )
+}
+
+/// Attention under a stand-in rule.
+pub fn relevance_attention(count: usize) -> String {
+    format!(
+        "{count} attention layers are treated as means with constant weights (Ali et al. 2022): queries and keys get no relevance, the class token's start keeps its own"
+    )
+}
