@@ -26,7 +26,6 @@ use crate::model::Model;
 use crate::model::forward::Trace;
 use crate::model::graph::{Graph, Node, NodeId};
 use crate::model::kernels::{Kernels, values};
-use crate::model::op::Op;
 use crate::text::{fault, window};
 use elementwise::{per_channel, product, quotient, sum, total, zip};
 use plan::{Action, Weighted};

@@ -58,11 +58,6 @@ impl Rule {
         "norm",
         "pass",
     ];
-
-    /// Whether it divides by weights, and so needs a convolution or a linear layer.
-    pub(super) fn needs_weights(self) -> bool {
-        !matches!(self, Self::Norm | Self::Pass)
-    }
 }
 
 impl fmt::Display for Rule {
