@@ -20,6 +20,9 @@ pub struct Progress {
     pub total: usize,
 }
 
+/// Memory that batches of passes may take, unless another budget is set, in bytes.
+const MEMORY_BUDGET: usize = 256 << 20;
+
 type Listener = dyn Fn(Progress) + Send + Sync;
 
 /// Handle on a piece of work, shared by whoever does it and whoever waits for it.
@@ -28,6 +31,7 @@ pub struct Job {
     cancel: Arc<AtomicBool>,
     listener: Arc<Listener>,
     notices: Arc<Mutex<Vec<String>>>,
+    memory_budget: usize,
 }
 
 impl Default for Job {
@@ -43,7 +47,29 @@ impl Job {
             cancel: Arc::default(),
             listener: Arc::new(listener),
             notices: Arc::default(),
+            memory_budget: MEMORY_BUDGET,
         }
+    }
+
+    /// The same piece of work without a listener: for the many passes that are steps of it.
+    pub fn quiet(&self) -> Self {
+        Self {
+            listener: Arc::new(|_| {}),
+            ..self.clone()
+        }
+    }
+
+    /// The same piece of work with another memory budget for its batches, in bytes.
+    pub fn with_memory_budget(self, bytes: usize) -> Self {
+        Self {
+            memory_budget: bytes,
+            ..self
+        }
+    }
+
+    /// Memory that a batch of passes may take, in bytes.
+    pub fn memory_budget(&self) -> usize {
+        self.memory_budget
     }
 
     /// Asks the work to stop.

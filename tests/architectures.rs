@@ -8,7 +8,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use camlens::explain::{Evidence, catalogue, explain};
+use camlens::explain::Pass;
 use camlens::job::Job;
 use camlens::model::forward::Trace;
 use camlens::model::weights::Weights;
@@ -16,7 +16,7 @@ use camlens::model::{Model, Shape};
 use camlens::preprocess::ModelInput;
 use candle_core::{Device, Tensor};
 use serde_json::Value;
-use support::{json, recipe_tensor, relative_error, scene_a};
+use support::{explain_map, json, recipe_tensor, relative_error, scene_a};
 
 fn reference(name: &str) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
@@ -114,11 +114,9 @@ fn check(name: &str, arch: Option<&str>) {
     let class = logits.iter().position(|v| *v == top).unwrap();
     assert_eq!(class as u64, reference["target"].as_u64().unwrap());
 
-    let mut taps = model.gradients(&trace, class).unwrap();
     let last = model.graph.last.clone();
-    let evidence = Evidence::read(&model, &trace, &mut taps, class, &last, &job).unwrap();
-    let method = catalogue::find("grad-cam").unwrap();
-    let map = explain(method, &BTreeMap::new(), &evidence, &input).unwrap();
+    let mut pass = Pass::run(&model, &input, &job).unwrap();
+    let map = explain_map(&model, &input, &mut pass, "grad-cam", &[], &last, class).unwrap();
     let error = relative_error(&map.values, &numbers(&reference["cam"]["values"]));
     assert!(error < 1e-4, "{name}: map off by {error}");
 }

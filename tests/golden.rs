@@ -6,15 +6,15 @@ mod support;
 
 use std::sync::Arc;
 
-use camlens::explain::{Evidence, catalogue, explain};
+use camlens::explain::Pass;
 use camlens::job::Job;
 use camlens::model::Model;
 use camlens::model::kernels::{cpu::Cpu, portable::Portable};
 use camlens::model::weights::Weights;
 use camlens::preprocess::ModelInput;
 use candle_core::{Device, Tensor};
-use std::collections::{BTreeMap, HashMap};
-use support::{json, pearson, recipe_tensors, relative_error, shared};
+use std::collections::HashMap;
+use support::{explain_map, json, pearson, recipe_tensors, relative_error, shared};
 
 /// Golden's method names and ours.
 const METHODS: [(&str, &str); 5] = [
@@ -88,7 +88,8 @@ fn square(
     stages: &[String],
 ) -> usize {
     let job = Job::default();
-    let trace = model.forward(x, &job).unwrap();
+    let mut pass = Pass::run(model, x, &job).unwrap();
+    let trace = &pass.trace;
     for stage in stages {
         let reference = &index["activations"][stage];
         let found = trace.output(model.graph.find(stage).unwrap()).unwrap();
@@ -125,7 +126,7 @@ fn square(
     }
     let error = relative_error(&trace.logits().unwrap(), &values(&golden["logits"]));
     assert!(error < 2e-5, "{arch}: logits off by {error}");
-    compare_maps(model, arch, x, &trace, golden, index, "")
+    compare_maps(model, arch, x, &mut pass, golden, index, "")
 }
 
 fn nonsquare(
@@ -135,11 +136,19 @@ fn nonsquare(
     golden: &HashMap<String, Tensor>,
     index: &serde_json::Value,
 ) {
-    let trace = model.forward(x, &Job::default()).unwrap();
+    let mut pass = Pass::run(model, x, &Job::default()).unwrap();
     let reference = values(&golden["nonsquare_192x256/logits"]);
-    let error = relative_error(&trace.logits().unwrap(), &reference);
+    let error = relative_error(&pass.logits, &reference);
     assert!(error < 2e-5, "{arch} 192x256: logits off by {error}");
-    let n = compare_maps(model, arch, x, &trace, golden, index, "nonsquare_192x256/");
+    let n = compare_maps(
+        model,
+        arch,
+        x,
+        &mut pass,
+        golden,
+        index,
+        "nonsquare_192x256/",
+    );
     assert!(n >= 1, "{arch}: no map compared for 192x256");
 }
 
@@ -148,13 +157,11 @@ fn compare_maps(
     model: &Model,
     arch: &str,
     x: &ModelInput,
-    trace: &camlens::model::forward::Trace,
+    pass: &mut Pass,
     golden: &HashMap<String, Tensor>,
     index: &serde_json::Value,
     prefix: &str,
 ) -> usize {
-    let job = Job::default();
-    let mut by_class = BTreeMap::new();
     let (mut compared, mut ties) = (0, 0);
     let last = index["last_layer"].as_str().unwrap();
     let mut keys: Vec<&String> = golden.keys().collect();
@@ -175,11 +182,7 @@ fn compare_maps(
             continue;
         }
         let class: usize = class["class".len()..].parse().unwrap();
-        let taps = by_class
-            .entry(class)
-            .or_insert_with(|| model.gradients(trace, class).unwrap());
-        let evidence = Evidence::read(model, trace, taps, class, layer, &job).unwrap();
-        let map = explain(catalogue::find(id).unwrap(), &BTreeMap::new(), &evidence, x).unwrap();
+        let map = explain_map(model, x, pass, id, &[], layer, class).unwrap();
         let reference = values(&golden[key]);
         let error = relative_error(&map.values, &reference);
         let r = pearson(&map.values, &reference);

@@ -47,7 +47,7 @@ fn the_heat_prefers_the_opacities() {
         let key = MapKey {
             method: "grad-cam".into(),
             layer: "layer4".into(),
-            target: PNEUMONIA,
+            target: PNEUMONIA.into(),
             params: BTreeMap::new(),
         };
         let map = analyse(&model, &sample.name)

@@ -901,7 +901,7 @@ fn states_can_be_told_apart() {
     let key = camlens::plan::MapKey {
         method: "grad-cam".into(),
         layer: "nowhere".into(),
-        target: 0,
+        target: 0.into(),
         params: Default::default(),
     };
     assert!(matches!(h.state().session().map(&key), MapState::Waiting));

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::error::Result;
 use crate::plan::{
     Activation, Colormap, DeviceChoice, GivenFacts, ImageSource, ModelSource, Normalise, Plan,
-    Post, Preprocess, Sign, Values, View,
+    Post, Preprocess, Score, Sign, Values, View,
 };
 use crate::text::fault;
 
@@ -201,6 +201,12 @@ pub(super) struct MethodsArgs {
     /// Prints JSON: [{id, label, family, ...}]
     #[arg(long)]
     pub(super) json: bool,
+    /// Prints the tables of the README
+    #[arg(long, conflicts_with = "json")]
+    pub(super) markdown: bool,
+    /// Prints the sources as BibTeX
+    #[arg(long, conflicts_with_all = ["json", "markdown"])]
+    pub(super) bibtex: bool,
 }
 
 #[derive(Args)]
@@ -217,17 +223,29 @@ pub(super) struct ExplainArgs {
         value_name = "ID[,ID]"
     )]
     pub(super) method: Vec<String>,
-    /// Layers, by name, or last, stages, all
+    /// Layers, by name, or last, stages, all; usual is last, and the input for methods that look at pixels
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "last",
+        default_value = "usual",
         value_name = "NAME[,NAME]"
     )]
     pub(super) layer: Vec<String>,
     /// Class to explain [default: the highest logit]
     #[arg(long, value_name = "INDEX|LABEL")]
     pub(super) class: Option<String>,
+    /// Explains the class against another one: score_c - A score_d
+    #[arg(long, value_name = "INDEX|LABEL", requires = "class")]
+    pub(super) against: Option<String>,
+    /// Factor A of --against
+    #[arg(long, default_value_t = 1.0, value_name = "A", value_parser = parse_factor, requires = "against")]
+    pub(super) against_factor: f32,
+    /// Which number of a class is explained: logit, probability
+    #[arg(long, default_value = "logit", value_parser = parse_score)]
+    pub(super) score: Score,
+    /// Turns the sign of the score before anything is computed: what speaks for the absence of the class
+    #[arg(long)]
+    pub(super) negate: bool,
     /// A method's parameter; may be given several times
     #[arg(long, value_name = "ID.PARAM=VALUE", value_parser = parse_set)]
     pub(super) set: Vec<(String, String, String)>,
@@ -277,6 +295,10 @@ impl ExplainArgs {
             image: self.image.source(),
             device: self.model.device,
             class: self.class.clone(),
+            against: self.against.clone(),
+            against_factor: self.against_factor,
+            score: self.score,
+            negated: self.negate,
             methods: self.method.clone(),
             layers: self.layer.clone(),
             params,
@@ -375,6 +397,20 @@ fn parse_sigma(text: &str) -> Result<f32, String> {
         Ok(v) if v.is_finite() && (0.0..=1000.0).contains(&v) => Ok(v),
         _ => Err("expected pixels, 0 to 1000".to_owned()),
     }
+}
+
+fn parse_factor(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(v) if v.is_finite() && (-100.0..=100.0).contains(&v) => Ok(v),
+        _ => Err("expected a number from -100 to 100".to_owned()),
+    }
+}
+
+fn parse_score(text: &str) -> Result<Score, String> {
+    Score::ALL
+        .into_iter()
+        .find(|score| score.id() == text)
+        .ok_or_else(|| "expected logit or probability".to_owned())
 }
 
 fn parse_sign(text: &str) -> Result<Sign, String> {

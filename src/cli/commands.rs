@@ -8,12 +8,11 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{
-    BenchArgs, ExplainArgs, FactsArgs, LayersArgs, MethodsArgs, ModelArgs, PredictArgs,
-    SamplesArgs, TrainArgs, WindowArgs,
+    BenchArgs, ExplainArgs, FactsArgs, LayersArgs, ModelArgs, PredictArgs, SamplesArgs, TrainArgs,
+    WindowArgs,
 };
 use super::progress_bar;
 use crate::error::Result;
-use crate::explain::catalogue::METHODS;
 use crate::job::Job;
 use crate::model::{Layer, Model};
 #[cfg(feature = "gui")]
@@ -24,7 +23,7 @@ use crate::text::{fact, fault};
 use crate::{synth, train};
 
 /// Prints to stdout; a reader that has gone away is no fault.
-fn print(text: &str) -> Result<()> {
+pub(super) fn print(text: &str) -> Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             Err(fault::write(Path::new("standard output"), &e))
@@ -33,7 +32,7 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-fn print_json(value: &impl serde::Serialize) -> Result<()> {
+pub(super) fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| fault::write(Path::new("standard output"), &e))?;
     print(&(text + "\n"))
@@ -174,40 +173,8 @@ fn layer_line(layer: &Layer) -> String {
     )
 }
 
-pub(super) fn methods(args: &MethodsArgs) -> Result<ExitCode> {
-    if args.json {
-        print_json(&METHODS)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut text = String::new();
-    for method in METHODS {
-        text.push_str(&format!(
-            "{} ({})\n  {}\n  {}\n  weakness: {}\n  cost: {} forward, {} backward for all layers\n",
-            method.id,
-            method.label,
-            method.formula,
-            method.shows,
-            method.weakness,
-            method.cost.forward,
-            method.cost.backward,
-        ));
-        for param in method.params {
-            text.push_str(&format!(
-                "  --set {}.{}={}  {}\n",
-                method.id,
-                param.id,
-                param.default_text(),
-                param.help
-            ));
-        }
-        text.push_str(&format!("  {}\n\n", method.citation.text));
-    }
-    print(&text)?;
-    Ok(ExitCode::SUCCESS)
-}
-
 pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode> {
-    let report = grid::run(&args.plan()?, &args.out, &Job::default())?;
+    let report = grid::run(&args.plan()?, &args.out, &progress_bar::job())?;
     tell(&report.notices);
     print(&format!("{}\n", report.manifest.display()))?;
     for failure in &report.failed {

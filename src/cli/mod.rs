@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod methods;
 mod progress_bar;
 
 use std::process::ExitCode;
@@ -36,7 +37,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Command::Predict(args)) => commands::predict(&args),
         Some(Command::Layers(args)) => commands::layers(&args),
         Some(Command::Facts(args)) => commands::facts(&args),
-        Some(Command::Methods(args)) => commands::methods(&args),
+        Some(Command::Methods(args)) => methods::run(&args),
         Some(Command::Explain(args)) => commands::explain(&args),
         Some(Command::Train(args)) => commands::train(args),
         Some(Command::Samples(args)) => commands::samples(&args),

@@ -3,25 +3,22 @@
 use candle_core::Tensor;
 
 use crate::error::Result;
-use crate::job::Job;
-use crate::model::backward::Taps;
-use crate::model::forward::Trace;
 use crate::model::graph::NodeId;
 use crate::model::kernels::values;
 use crate::model::op::{Act, Op};
 use crate::model::{Model, Shape};
 use crate::text::fault;
 
-/// Activations and gradients of one layer for one target, read out once for all methods.
+/// Activations and gradients of one layer for one target, read out once.
 pub struct Evidence<'a> {
     /// The network.
     pub model: &'a Model,
-    /// Class whose raw logit is explained.
-    pub target: usize,
+    /// Gradient of what is explained at the logits; 1 at the class where that is a raw logit.
+    pub seed: Vec<f32>,
     /// The layer's node.
     pub node: NodeId,
     /// Name under which the layer was asked for.
-    pub layer: &'a str,
+    pub layer: String,
     /// Channels of the layer.
     pub channels: usize,
     /// Rows of the grid.
@@ -34,38 +31,30 @@ pub struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    /// Reads a layer out of a trace and the taps of a reverse walk.
+    /// Reads a layer's output and the gradient there, `[1, K, h, w]` each or tokens in one row.
     ///
     /// # Errors
     /// The layer has no grid.
-    pub fn read(
+    pub(super) fn read(
         model: &'a Model,
-        trace: &Trace,
-        taps: &mut Taps,
-        target: usize,
-        layer: &'a str,
-        job: &Job,
+        node: NodeId,
+        layer: &str,
+        seed: Vec<f32>,
+        output: &Tensor,
+        gradient: Option<&Tensor>,
     ) -> Result<Self> {
-        job.check()?;
-        let node = model.layer(layer)?;
-        let output = trace.output(node)?;
-        let (_, channels, rows, columns) = output.dims4()?;
-        let ([height, width], skip) = match model.shape(node)? {
-            // Tokens lie in one row; the class token stands for no place.
-            Shape::Tokens { skip, grid, .. } => (grid, skip),
-            _ => ([rows, columns], 0),
-        };
-        let places = |tensor: &Tensor| first_image(tensor, skip, height * width);
+        let places = Places::of(model, node, output)?;
+        let [height, width] = places.grid;
         Ok(Self {
             model,
-            target,
+            seed,
             node,
-            layer,
-            channels,
+            layer: layer.to_owned(),
+            channels: output.dim(1)?,
             height,
             width,
-            activations: places(&output)?,
-            gradients: taps.at(trace, node, job)?.map(|g| places(&g)).transpose()?,
+            activations: places.read(output, 0)?,
+            gradients: gradient.map(|g| places.read(g, 0)).transpose()?,
         })
     }
 
@@ -76,7 +65,7 @@ impl<'a> Evidence<'a> {
     pub fn gradients(&self) -> Result<&[f32]> {
         self.gradients
             .as_deref()
-            .ok_or_else(|| fault::no_gradient(self.layer))
+            .ok_or_else(|| fault::no_gradient(&self.layer))
     }
 
     /// Cells of the grid.
@@ -96,7 +85,7 @@ impl<'a> Evidence<'a> {
             .zip(self.gradients()?.chunks_exact(cells)))
     }
 
-    /// Row of the target in the linear layer that this layer reaches through global average pooling
+    /// Weights of the target in the linear layer that this layer reaches through global average pooling
     /// and nothing else than operations `between` allows.
     ///
     /// # Errors
@@ -120,7 +109,7 @@ impl<'a> Evidence<'a> {
         });
         let Some((before, weight)) = head else {
             return Err(fault::cam_needs_gap(
-                self.layer,
+                &self.layer,
                 "this network has another head",
             ));
         };
@@ -129,19 +118,50 @@ impl<'a> Evidence<'a> {
             matches!(nodes[before].op, Op::Act(Act::Relu)) && nodes[before].inputs == [self.node];
         if before != self.node && !is_relu_of_it {
             let hint = format!("here that is '{}'", nodes[before].name);
-            return Err(fault::cam_needs_gap(self.layer, &hint));
+            return Err(fault::cam_needs_gap(&self.layer, &hint));
         }
-        Ok(weight.get(self.target)?.to_vec1()?)
+        // For a raw logit the seed picks one row; a contrast subtracts another one from it.
+        let seed = Tensor::from_slice(&self.seed, (1, self.seed.len()), weight.device())?;
+        Ok(seed.matmul(weight)?.flatten_all()?.to_vec1()?)
     }
 }
 
-/// The channels of the first image, without the first `skip` of its places where it is a row of tokens.
-fn first_image(tensor: &Tensor, skip: usize, places: usize) -> Result<Vec<f32>> {
-    let image = tensor.narrow(0, 0, 1)?;
-    let image = if skip > 0 {
-        image.narrow(3, skip, places)?
-    } else {
-        image
-    };
-    values(&image)
+/// Where the places of a layer's grid lie in its output.
+pub(super) struct Places {
+    /// Rows and columns.
+    pub(super) grid: [usize; 2],
+    /// Tokens before the first place.
+    skip: usize,
+}
+
+impl Places {
+    /// The places of a node's output.
+    ///
+    /// # Errors
+    /// The node has no grid.
+    pub(super) fn of(model: &Model, node: NodeId, output: &Tensor) -> Result<Self> {
+        let (_, _, rows, columns) = output.dims4()?;
+        Ok(match model.shape(node)? {
+            // Tokens lie in one row; the class token stands for no place.
+            Shape::Tokens { skip, grid, .. } => Self { grid, skip },
+            _ => Self {
+                grid: [rows, columns],
+                skip: 0,
+            },
+        })
+    }
+
+    /// Values of one image of a batch, `[K, h, w]`.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub(super) fn read(&self, batch: &Tensor, image: usize) -> Result<Vec<f32>> {
+        let image = batch.narrow(0, image, 1)?;
+        let image = if self.skip > 0 {
+            image.narrow(3, self.skip, self.grid[0] * self.grid[1])?
+        } else {
+            image
+        };
+        values(&image)
+    }
 }

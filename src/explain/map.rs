@@ -49,14 +49,26 @@ impl RawMap {
 }
 
 /// Values at a layer's grid, as a method leaves them.
-pub(super) struct Grid {
-    pub(super) width: usize,
-    pub(super) height: usize,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
     /// Row by row.
-    pub(super) values: Vec<f32>,
+    pub values: Vec<f32>,
 }
 
 impl Grid {
+    /// A grid of zeros.
+    pub(super) fn zeros(width: usize, height: usize) -> Self {
+        Self {
+            width,
+            height,
+            values: vec![0.0; width * height],
+        }
+    }
+
     /// Values on the grid of the layer that was read.
     pub(super) fn of(values: Vec<f32>, evidence: &super::Evidence<'_>) -> Self {
         Self {

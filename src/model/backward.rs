@@ -21,9 +21,19 @@ use crate::text::{fault, window};
 
 /// What one operation hands back to its inputs.
 pub trait Rule: Send + Sync {
-    /// Whether this is the ordinary gradient, which goes through fused steps as a whole.
+    /// Whether this is the ordinary gradient, but for [`Rule::before_act`]: such a rule goes through fused steps as a
+    /// whole.
     fn is_gradient(&self) -> bool {
         false
+    }
+
+    /// What is made of what arrived behind an activation before the activation's gradient is taken. Only rules that
+    /// go through fused steps as a whole are asked.
+    ///
+    /// # Errors
+    /// The device fails.
+    fn before_act(&self, _act: Act, given: &Tensor, _kernels: &dyn Kernels) -> Result<Tensor> {
+        Ok(given.clone())
     }
 
     /// `given` is what arrived at the node's output; the result has one tensor for each input, in
@@ -219,6 +229,9 @@ impl Taps {
         let Some(given) = self.values[step.node].clone() else {
             return Ok(());
         };
+        if !trace.goes_through(step) {
+            return Ok(());
+        }
         let engine = trace.engine();
         match step.kind {
             Kind::Single => {
@@ -233,6 +246,7 @@ impl Taps {
                 let input = engine.graph.nodes[norm].inputs[0];
                 let (norm, act) = engine.norm_act(norm, step.node)?;
                 let y = trace.output(step.node)?;
+                let given = self.rule.before_act(act, &given, engine.kernels.as_ref())?;
                 let sum = self.values[input].clone();
                 let share = engine
                     .kernels
@@ -257,6 +271,7 @@ impl Taps {
         {
             // Activations in a trace's chains are clamps, whose gradient follows from their output.
             let y = trace.output(end)?;
+            g = self.rule.before_act(act, &g, engine.kernels.as_ref())?;
             g = first(engine.kernels.grad(&Op::Act(act), &[&y], &y, &g)?)?;
         }
         if let Some((_, other)) = nodes.add {
@@ -294,13 +309,7 @@ impl Taps {
 impl ChainNodes {
     /// The node of this chain that reads `node`, another node of it.
     fn after(&self, node: NodeId) -> Option<NodeId> {
-        let order = [
-            Some(self.conv),
-            self.norm,
-            self.add.map(|(sum, _)| sum),
-            self.act,
-        ];
-        let mut nodes = order.into_iter().flatten();
+        let mut nodes = self.nodes();
         nodes.find(|&n| n == node)?;
         nodes.next()
     }

@@ -9,6 +9,7 @@ use super::graph::{Graph, NodeId};
 use super::kernels::{Chain, Kernels, Purpose, cpu};
 use super::op::{Act, BatchNorm, Conv2d, Op};
 use super::program::{ChainNodes, Kind, Program, Step};
+use super::resume::{Resumed, widen};
 use crate::error::Result;
 use crate::job::Job;
 use crate::text::{fault, window};
@@ -43,6 +44,15 @@ impl Engine {
         }
     }
 
+    /// The same arithmetic with every node a step by itself: a walk whose rule reads what stands inside fused steps
+    /// computes nothing again, at the price of memory.
+    pub fn unfused(&self) -> Self {
+        Self {
+            trace: Arc::clone(&self.singles),
+            ..self.clone()
+        }
+    }
+
     /// Runs the network on `input`, `[N, C, H, W]`, and keeps every step's output.
     ///
     /// # Errors
@@ -54,6 +64,7 @@ impl Engine {
         Ok(Trace {
             engine: self.clone(),
             values,
+            resumed: None,
         })
     }
 
@@ -176,9 +187,11 @@ impl Engine {
 
 /// What a forward pass left for one input (or a batch of them).
 pub struct Trace {
-    engine: Engine,
+    pub(super) engine: Engine,
     /// One tensor a node, `[N, C, H, W]` or `[N, features]`; `None` inside fused steps.
-    values: Vec<Option<Tensor>>,
+    pub(super) values: Vec<Option<Tensor>>,
+    /// Where the pass did not begin at the input.
+    pub(super) resumed: Option<Resumed>,
 }
 
 impl Trace {
@@ -187,14 +200,27 @@ impl Trace {
     /// # Errors
     /// Fails when the device does.
     pub fn output(&self, node: NodeId) -> Result<Tensor> {
+        let own = self.own(node)?;
+        match &self.resumed {
+            Some(resumed) if !resumed.depends[node] => widen(&own, resumed.batch),
+            _ => Ok(own),
+        }
+    }
+
+    /// Output of a node; in a resumed pass, that of one image where it is the same for all.
+    fn own(&self, node: NodeId) -> Result<Tensor> {
         if let Some(value) = &self.values[node] {
             return Ok(value.clone());
         }
+        let depends = self.depends(node);
         let node = &self.engine.graph.nodes[node];
         let inputs = node
             .inputs
             .iter()
-            .map(|&input| self.output(input))
+            .map(|&input| match depends {
+                true => self.output(input),
+                false => self.own(input),
+            })
             .collect::<Result<Vec<_>>>()?;
         let inputs: Vec<&Tensor> = inputs.iter().collect();
         self.engine.kernels.apply(&node.op, &inputs)
@@ -230,59 +256,89 @@ fn run(
         job.check()?;
         job.progress(window::FORWARD, at, program.steps.len());
         let start = Instant::now();
-        let read = |node: NodeId| -> Result<&Tensor> {
-            values[node]
-                .as_ref()
-                .ok_or_else(|| fault::shape(&graph.nodes[node].name, "no value", "one"))
-        };
-        let value = match step.kind {
-            Kind::Single => {
-                let node = &graph.nodes[step.node];
-                let inputs = node
-                    .inputs
-                    .iter()
-                    .map(|&i| read(i))
-                    .collect::<Result<Vec<_>>>()?;
-                match (&node.op, program.growing[step.node]) {
-                    (Op::Input, _) => input.clone(),
-                    (Op::Concat, Some(growing)) => {
-                        let before = (!growing.begins).then(|| node.inputs[0]);
-                        blocks.grow(program, graph, step.node, before, &inputs)?
-                    }
-                    (op, _) => engine.kernels.apply(op, &inputs)?,
-                }
-            }
-            Kind::NormAct { norm } => {
-                let x = read(graph.nodes[norm].inputs[0])?;
-                let (norm, act) = engine.norm_act(norm, step.node)?;
-                engine.kernels.norm_act(norm, act, x)?
-            }
-            Kind::Chain(nodes) => {
-                let x = read(graph.nodes[nodes.conv].inputs[0])?;
-                let added = nodes.add.map(|(_, other)| read(other)).transpose()?;
-                engine.with_chain(&nodes, |chain| {
-                    engine.kernels.chain(chain, x, added, purpose)
-                })?
-            }
+        let read = |node: NodeId| stored(engine, values, node);
+        let value = match graph.nodes[step.node].op {
+            Op::Input => input.clone(),
+            _ => run_step(engine, purpose, step, &read, &mut blocks)?,
         };
         values[step.node] = Some(value);
         if let Some(seconds) = &mut seconds {
             seconds.push(start.elapsed().as_secs_f64());
         }
         if purpose == Purpose::Scores {
-            for node in step.reads(graph) {
-                if program.last_reader[node] == at && node != graph.output() {
-                    values[node] = None;
-                }
-            }
+            give_back(program, graph, at, step, values);
         }
     }
     Ok(())
 }
 
+/// The value of a node that has been computed.
+pub(super) fn stored(engine: &Engine, values: &[Option<Tensor>], node: NodeId) -> Result<Tensor> {
+    values[node]
+        .clone()
+        .ok_or_else(|| fault::shape(&engine.graph.nodes[node].name, "no value", "one"))
+}
+
+/// Forgets what step number `at` was the last to read.
+pub(super) fn give_back(
+    program: &Program,
+    graph: &Graph,
+    at: usize,
+    step: &Step,
+    values: &mut [Option<Tensor>],
+) {
+    for node in step.reads(graph) {
+        if program.last_reader[node] == at && node != graph.output() {
+            values[node] = None;
+        }
+    }
+}
+
+/// The output of a step, which is not the input's; `read` gives the outputs of other nodes.
+pub(super) fn run_step(
+    engine: &Engine,
+    purpose: Purpose,
+    step: &Step,
+    read: &dyn Fn(NodeId) -> Result<Tensor>,
+    blocks: &mut Blocks,
+) -> Result<Tensor> {
+    let program = engine.program(purpose);
+    let graph = &engine.graph;
+    match step.kind {
+        Kind::Single => {
+            let node = &graph.nodes[step.node];
+            let inputs = node
+                .inputs
+                .iter()
+                .map(|&i| read(i))
+                .collect::<Result<Vec<_>>>()?;
+            let inputs: Vec<&Tensor> = inputs.iter().collect();
+            match (&node.op, program.growing[step.node]) {
+                (Op::Concat, Some(growing)) => {
+                    let before = (!growing.begins).then(|| node.inputs[0]);
+                    blocks.grow(program, graph, step.node, before, &inputs)
+                }
+                (op, _) => engine.kernels.apply(op, &inputs),
+            }
+        }
+        Kind::NormAct { norm } => {
+            let x = read(graph.nodes[norm].inputs[0])?;
+            let (norm, act) = engine.norm_act(norm, step.node)?;
+            engine.kernels.norm_act(norm, act, &x)
+        }
+        Kind::Chain(nodes) => {
+            let x = read(graph.nodes[nodes.conv].inputs[0])?;
+            let added = nodes.add.map(|(_, other)| read(other)).transpose()?;
+            engine.with_chain(&nodes, |chain| {
+                engine.kernels.chain(chain, &x, added.as_ref(), purpose)
+            })
+        }
+    }
+}
+
 /// Blocks of memory that concatenations fill one after the other, so that nothing is copied twice.
 #[derive(Default)]
-struct Blocks {
+pub(super) struct Blocks {
     /// The node that was written last, the block, and the channels that are filled.
     open: Vec<(NodeId, Tensor, usize)>,
 }

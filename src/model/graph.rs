@@ -181,6 +181,28 @@ impl Graph {
         }
     }
 
+    /// Whether what follows a node bends only where it switches (rectifiers, maxima) or not at all, so that its
+    /// gradient is constant between switches.
+    pub fn is_piecewise_linear_after(&self, node: NodeId) -> bool {
+        let mut depends = vec![false; self.nodes.len()];
+        depends[node] = true;
+        for id in node + 1..self.nodes.len() {
+            let inputs = &self.nodes[id].inputs;
+            let from_it = inputs.iter().filter(|&&i| depends[i]).count();
+            depends[id] = from_it > 0;
+            let bends = match &self.nodes[id].op {
+                Op::Act(act) => !act.is_piecewise_linear(),
+                Op::LayerNorm(_) | Op::Attention { .. } => true,
+                Op::Mul => from_it > 1,
+                _ => false,
+            };
+            if depends[id] && bends {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Receptive field of every node in input pixels, `[rows, columns]`; `None` once an operation
     /// has looked at the whole image.
     pub fn receptive_fields(&self) -> Vec<Option<[usize; 2]>> {

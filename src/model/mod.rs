@@ -11,6 +11,7 @@ pub mod kernels;
 mod onnx;
 pub mod op;
 mod program;
+mod resume;
 mod shape;
 pub mod weights;
 
@@ -29,7 +30,7 @@ use facts::{Facts, Sources};
 use files::ModelFile;
 use forward::{Engine, Trace};
 use graph::{Graph, NodeId};
-use kernels::Kernels;
+use kernels::{Kernels, Purpose};
 pub use shape::Shape;
 use weights::Weights;
 
@@ -38,6 +39,15 @@ const DEMO: &[u8] = include_bytes!("../../models/demo/model.safetensors");
 
 /// Name of the shipped network.
 pub const DEMO_NAME: &str = "camlens-demo";
+
+/// Images of the largest batch.
+const LARGEST_BATCH: usize = 8;
+
+/// Images of the largest batch that goes on from a layer.
+const LARGEST_TAIL_BATCH: usize = 64;
+
+/// Multiplications of the heaviest operation of a batch: about 50 ms of a desktop's CPU.
+const LONGEST_OPERATION: usize = 4_000_000_000;
 
 /// A network that is ready to run.
 pub struct Model {
@@ -259,7 +269,84 @@ impl Model {
         Ok(Taps::start(trace, seed, Arc::new(Gradient)))
     }
 
-    fn tensor(&self, input: &ModelInput) -> Result<Tensor> {
+    /// Runs the network on a batch `[N, C, H, W]` and keeps what a reverse walk needs.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, cancellation.
+    pub fn trace(&self, batch: &Tensor, job: &Job) -> Result<Trace> {
+        self.engine.trace(batch, job)
+    }
+
+    /// As [`Model::trace`], with the output of every node kept, those inside fused steps included: for rules that read
+    /// inputs of activations.
+    ///
+    /// # Errors
+    /// As [`Model::trace`].
+    pub fn trace_nodes(&self, batch: &Tensor, job: &Job) -> Result<Trace> {
+        self.engine.unfused().trace(batch, job)
+    }
+
+    /// Images of this size that a batch may have: as many as `bytes` of memory hold, and few enough that no single
+    /// operation takes so long that cancelling would wait for it.
+    pub fn batch_size(&self, size: [usize; 2], purpose: Purpose, bytes: usize) -> usize {
+        self.batch_size_from(0, size, purpose, bytes)
+            .min(LARGEST_BATCH)
+    }
+
+    /// The same for passes that go on from a node and of which only logits are read. Where little is left to do, more
+    /// images come together.
+    pub fn tail_batch_size(&self, node: NodeId, size: [usize; 2], bytes: usize) -> usize {
+        // The trace that the passes go on from is held as well.
+        self.batch_size_from(node, size, Purpose::Scores, bytes / 2)
+            .min(LARGEST_TAIL_BATCH)
+    }
+
+    fn batch_size_from(
+        &self,
+        from: NodeId,
+        size: [usize; 2],
+        purpose: Purpose,
+        bytes: usize,
+    ) -> usize {
+        let channels = self.graph.input_channels().unwrap_or(3);
+        let Ok(shapes) = self.graph.shapes([channels, size[0], size[1]]) else {
+            return 1;
+        };
+        let elements: Vec<usize> = shapes
+            .iter()
+            .skip(from)
+            .map(|shape| shape.dims().iter().product())
+            .collect();
+        let held = match purpose {
+            // A few of the largest outputs stand at the same time.
+            Purpose::Scores => 4 * elements.iter().max().copied().unwrap_or(0),
+            // Outputs of fused steps, and as much again for what a reverse walk hands on.
+            Purpose::Trace => elements.iter().sum(),
+        };
+        let by_memory = bytes / (4 * held).max(1);
+        let heaviest = self
+            .graph
+            .nodes
+            .iter()
+            .skip(from)
+            .zip(&elements)
+            .map(|(node, &out)| match &node.op {
+                op::Op::Conv2d(conv) => out * conv.weight.dims().iter().skip(1).product::<usize>(),
+                op::Op::Linear { weight, .. } => out * weight.dim(1).unwrap_or(1),
+                _ => 0,
+            });
+        let by_time = match self.device {
+            Device::Cpu => LONGEST_OPERATION / heaviest.max().unwrap_or(0).max(1),
+            _ => LARGEST_BATCH,
+        };
+        by_memory.min(by_time).max(1)
+    }
+
+    /// An input as a tensor, `[1, C, H, W]`.
+    ///
+    /// # Errors
+    /// Channels or a size that the network cannot take.
+    pub fn tensor(&self, input: &ModelInput) -> Result<Tensor> {
         let shape = [input.channels, input.height, input.width];
         if let Some(expected) = self.graph.input_channels()
             && expected != input.channels

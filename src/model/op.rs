@@ -200,6 +200,14 @@ impl Act {
     /// ReLU6.
     pub const RELU6: Self = Self::Clamp { lo: 0.0, hi: 6.0 };
 
+    /// Whether the derivative is constant between switches.
+    pub fn is_piecewise_linear(self) -> bool {
+        matches!(
+            self,
+            Self::Relu | Self::Clamp { .. } | Self::LeakyRelu(_) | Self::HardSigmoid
+        )
+    }
+
     /// PyTorch's class name.
     pub fn label(self) -> &'static str {
         match self {

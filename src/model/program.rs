@@ -179,6 +179,15 @@ impl Program {
 }
 
 impl Step {
+    /// Nodes that the step computes, in order; its own is the last.
+    pub(super) fn nodes(&self) -> Vec<NodeId> {
+        match self.kind {
+            Kind::Single => vec![self.node],
+            Kind::NormAct { norm } => vec![norm, self.node],
+            Kind::Chain(chain) => chain.nodes().collect(),
+        }
+    }
+
     /// Nodes whose outputs the step reads.
     pub(super) fn reads(&self, graph: &Graph) -> Vec<NodeId> {
         match self.kind {
@@ -190,6 +199,20 @@ impl Step {
                 reads
             }
         }
+    }
+}
+
+impl ChainNodes {
+    /// Its nodes in order.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        [
+            Some(self.conv),
+            self.norm,
+            self.add.map(|(sum, _)| sum),
+            self.act,
+        ]
+        .into_iter()
+        .flatten()
     }
 }
 

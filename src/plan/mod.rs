@@ -6,6 +6,7 @@
 mod facts;
 mod settings;
 mod source;
+mod target;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use facts::{Activation, GivenFacts, Preprocess};
 pub use settings::{Colormap, Normalise, OpacityMode, Post, Sign, View};
 pub use source::{DeviceChoice, ImageSource, ModelSource};
+pub use target::{Against, Factor, Score, Target};
 
 /// Values of one method's parameters by id; what is absent has its default.
 pub type Values = BTreeMap<String, String>;
@@ -34,6 +36,18 @@ pub struct Plan {
     pub device: DeviceChoice,
     /// Class index or label; `None` for the highest logit.
     pub class: Option<String>,
+    /// Class to set it against, index or label.
+    #[serde(default)]
+    pub against: Option<String>,
+    /// Factor of the class that it is set against.
+    #[serde(default = "one")]
+    pub against_factor: f32,
+    /// Which number of a class is explained.
+    #[serde(default)]
+    pub score: Score,
+    /// Whether the score's sign is turned (counterfactual; the complement of a single output).
+    #[serde(default)]
+    pub negated: bool,
     /// Catalogue ids of methods.
     pub methods: Vec<String>,
     /// Layer names, or `last`, `stages`, `all`.
@@ -46,6 +60,10 @@ pub struct Plan {
     pub view: View,
 }
 
+fn one() -> f32 {
+    1.0
+}
+
 /// Which map is meant: a method at a layer for a class, with parameters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MapKey {
@@ -53,8 +71,8 @@ pub struct MapKey {
     pub method: String,
     /// Layer name or alias.
     pub layer: String,
-    /// Class index.
-    pub target: usize,
+    /// What is explained.
+    pub target: Target,
     /// Parameters that differ from their defaults.
     pub params: Values,
 }

@@ -2,21 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::explain::{Evidence, RawMap, catalogue, explain};
+use crate::explain::{Pass, RawMap, Study, Task, catalogue};
 use crate::job::Job;
 use crate::model::Model;
-use crate::model::backward::Taps;
-use crate::model::forward::Trace;
-use crate::model::graph::NodeId;
 use crate::plan::MapKey;
 use crate::preprocess::ModelInput;
+use crate::text::window as words;
 
-/// Reverse walks that are kept; a walk holds as much memory as the forward pass.
-const KEPT_TARGETS: usize = 3;
+/// Shortest time between two looks at a map that grows.
+const SHOW_EVERY: Duration = Duration::from_millis(250);
 
 /// One logit in words.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -37,6 +36,19 @@ pub struct Finding {
     pub trained: bool,
 }
 
+/// Maps that are begun and not finished, kept so that they can go on.
+const KEPT_TASKS: usize = 6;
+
+/// A map as far as it has come.
+pub struct Partial {
+    /// The map.
+    pub map: RawMap,
+    /// Steps that are done.
+    pub done: usize,
+    /// Steps in all.
+    pub total: usize,
+}
+
 /// What one image left in one network.
 pub struct Analysis {
     /// The network.
@@ -45,11 +57,11 @@ pub struct Analysis {
     pub input: Arc<ModelInput>,
     /// Raw logits.
     pub logits: Vec<f32>,
-    trace: Trace,
+    /// Time of the forward pass.
+    pub pass_time: Duration,
+    pass: Pass,
     /// Newest last.
-    taps: Vec<(usize, Taps)>,
-    /// Layers that maps will be asked for, where that is known.
-    layers: Option<Vec<NodeId>>,
+    tasks: Vec<(MapKey, Task)>,
 }
 
 impl Analysis {
@@ -58,14 +70,15 @@ impl Analysis {
     /// # Errors
     /// As [`Model::forward`].
     pub fn run(model: Arc<Model>, input: Arc<ModelInput>, job: &Job) -> Result<Self> {
-        let trace = model.forward(&input, job)?;
+        let start = Instant::now();
+        let pass = Pass::run(&model, &input, job)?;
         Ok(Self {
-            logits: trace.logits()?,
+            logits: pass.logits.clone(),
+            pass_time: start.elapsed(),
             model,
             input,
-            trace,
-            taps: Vec::new(),
-            layers: None,
+            pass,
+            tasks: Vec::new(),
         })
     }
 
@@ -98,44 +111,66 @@ impl Analysis {
         best.map_or(0, |(class, _)| class)
     }
 
-    /// Makes a map, walking back from its class first where that was not done yet.
+    /// Makes a map to its end, walking back from its target first where that was not done yet.
     ///
     /// # Errors
     /// An unknown method, layer or class, a method not defined there, cancellation.
     pub fn map(&mut self, key: &MapKey, job: &Job) -> Result<RawMap> {
-        let method = catalogue::find(&key.method)?;
-        self.start_walk(key.target)?;
-        let (trace, model) = (&self.trace, &self.model);
-        let taps = self.taps.iter_mut().find(|(class, _)| *class == key.target);
-        let Some((_, taps)) = taps else {
-            return Err(crate::text::fault::no_gradient(&key.layer));
-        };
-        let evidence = Evidence::read(model, trace, taps, key.target, &key.layer, job)?;
-        explain(method, &key.params, &evidence, &self.input)
+        self.grow(key, job, &mut |_| {})
     }
 
-    /// Says that maps will be asked for at these layers only, so that gradients elsewhere need not be kept.
+    /// As [`Analysis::map`]; a map that takes many passes is shown to `grown` after each step. Where it is
+    /// cancelled what was done stays, and the next call for the same map goes on from there.
+    ///
+    /// # Errors
+    /// As [`Analysis::map`].
+    pub fn grow(
+        &mut self,
+        key: &MapKey,
+        job: &Job,
+        grown: &mut dyn FnMut(Partial),
+    ) -> Result<RawMap> {
+        let method = catalogue::find(&key.method)?;
+        let layer = method.layer_of(&key.layer);
+        let (model, input) = (Arc::clone(&self.model), Arc::clone(&self.input));
+        let mut study = Study::new(&model, &input, &mut self.pass, key.target, layer, job)?;
+        let known = self.tasks.iter().position(|(begun, _)| begun == key);
+        let mut task = match known.map(|at| self.tasks.remove(at)) {
+            Some((_, task)) => task,
+            None => Task::begin(method, &key.params, &mut study)?,
+        };
+        let mut shown = Instant::now();
+        while !task.is_done() {
+            let (done, total) = task.progress();
+            if total > 1 {
+                job.progress(&words::sampling(method.label), done, total);
+            }
+            if let Err(error) = task.advance(&mut study) {
+                if error.is_cancelled() {
+                    if self.tasks.len() == KEPT_TASKS {
+                        self.tasks.remove(0);
+                    }
+                    self.tasks.push((key.clone(), task));
+                }
+                return Err(error);
+            }
+            let (done, total) = task.progress();
+            if done < total && shown.elapsed() >= SHOW_EVERY {
+                let map = task.map(&mut study)?;
+                grown(Partial { map, done, total });
+                shown = Instant::now();
+            }
+        }
+        task.map(&mut study)
+    }
+
+    /// Says that gradients will be read at these layers only, so that others need not be kept.
     ///
     /// # Errors
     /// As [`Model::layer`].
     pub fn only_layers(&mut self, names: &[String]) -> Result<()> {
         let nodes = names.iter().map(|name| self.model.layer(name));
-        self.layers = Some(nodes.collect::<Result<_>>()?);
-        Ok(())
-    }
-
-    /// A reverse walk for a class; it goes as far as a map's layer when one is made.
-    fn start_walk(&mut self, class: usize) -> Result<()> {
-        if self.taps.iter().all(|(kept, _)| *kept != class) {
-            let mut taps = self.model.gradients(&self.trace, class)?;
-            if let Some(layers) = &self.layers {
-                taps.keep_only(layers);
-            }
-            if self.taps.len() == KEPT_TARGETS {
-                self.taps.remove(0);
-            }
-            self.taps.push((class, taps));
-        }
+        self.pass.only_layers(nodes.collect::<Result<_>>()?);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::Analysis;
 use crate::error::Result;
-use crate::explain::catalogue::METHODS;
+use crate::explain::catalogue;
 use crate::job::Job;
 use crate::model::{Model, device};
 use crate::plan::{DeviceChoice, MapKey, ModelSource};
@@ -23,6 +23,17 @@ use crate::text::{bench as words, fault};
 
 /// Images of the batched pass.
 const BATCH: usize = 8;
+/// Channels of the last layer that Score-CAM masks with.
+const MASKS: usize = 64;
+/// The grid that our comparisons time peers with.
+const GRID: [&str; 6] = [
+    "grad-cam",
+    "grad-cam++",
+    "xgrad-cam",
+    "hires-cam",
+    "layer-cam",
+    "eigen-cam",
+];
 /// Starts of the program.
 const STARTS: usize = 3;
 
@@ -135,44 +146,60 @@ pub fn run(setup: &Setup, job: &Job) -> Result<Report> {
         })?;
     }
     let stages = model.layers_named("stages")?;
-    let methods: Vec<&str> = METHODS
-        .iter()
-        .filter(|m| m.id != "cam")
-        .map(|m| m.id)
-        .collect();
     row(
         "grid",
-        words::grid(methods.len(), stages.len()),
+        words::grid(GRID.len(), stages.len()),
         reps,
         &mut || {
             let mut analysis = Analysis::run(Arc::clone(&model), Arc::clone(&input), &quiet)?;
             analysis.only_layers(&stages)?;
-            for method in &methods {
+            for method in GRID {
                 for layer in &stages {
-                    let key = MapKey {
-                        method: (*method).to_owned(),
-                        layer: layer.clone(),
-                        target: 0,
-                        params: BTreeMap::new(),
-                    };
-                    analysis.map(&key, &quiet)?;
+                    analysis.map(&map_key(method, layer, &[]), &quiet)?;
                 }
             }
             Ok(())
         },
     )?;
+    // Methods of many passes, from the forward pass of the image on.
+    let last = model.graph.last.as_str();
+    let masks = MASKS.to_string();
+    for (id, method, layer, params, reps) in [
+        (
+            "score_cam",
+            "score-cam",
+            last,
+            &[("channels", masks.as_str())][..],
+            reps.min(3),
+        ),
+        ("ablation_cam", "ablation-cam", last, &[][..], reps.min(5)),
+        (
+            "ig50",
+            "integrated-gradients",
+            catalogue::INPUT,
+            &[][..],
+            reps.min(3),
+        ),
+    ] {
+        let key = map_key(method, layer, params);
+        row(id, words::map(method, layer, params), reps, &mut || {
+            let mut analysis = Analysis::run(Arc::clone(&model), Arc::clone(&input), &quiet)?;
+            analysis.map(&key, &quiet).map(|_| ())
+        })?;
+    }
     let batch = batch_of(&model, &input)?;
     row("batch8", words::batch(BATCH), reps.min(8), &mut || {
         model.scores(&batch, &quiet).map(|_| ())
     })?;
-    // One masked input of Score-CAM is one image of a batch.
-    if let Some(batch) = rows.iter().find(|row| row.id == "batch8").cloned() {
+    let channels = model.shape(model.layer(last)?)?.channels();
+    if let Some(score) = rows.iter().find(|row| row.id == "score_cam").cloned() {
+        let masks = MASKS.min(channels).max(1) as f64;
         rows.push(Row {
             id: "mask",
             what: words::MASK.to_owned(),
-            median_s: batch.median_s / BATCH as f64,
-            min_s: batch.min_s / BATCH as f64,
-            reps: batch.reps,
+            median_s: score.median_s / masks,
+            min_s: score.min_s / masks,
+            reps: score.reps,
         });
     }
     rows.push(Row {
@@ -197,6 +224,18 @@ pub fn run(setup: &Setup, job: &Job) -> Result<Report> {
         rows,
         peak_memory_mib: peak_memory_mib(),
     })
+}
+
+fn map_key(method: &str, layer: &str, params: &[(&str, &str)]) -> MapKey {
+    let params = params
+        .iter()
+        .map(|(id, value)| ((*id).to_owned(), (*value).to_owned()));
+    MapKey {
+        method: method.to_owned(),
+        layer: layer.to_owned(),
+        target: 0.into(),
+        params: params.collect(),
+    }
 }
 
 fn time(

@@ -7,9 +7,10 @@ use super::picture::Picture;
 use crate::error::Result;
 use crate::explain::{RawMap, catalogue};
 use crate::model::Model;
-use crate::plan::{Post, View};
+use crate::plan::{Post, Target, Values, View};
 use crate::post::{Field, process_named, scale_range};
 use crate::render::{Figure, FigurePanel, Heat};
+use crate::text::method::objective_name;
 use crate::text::{figure as words, notice};
 
 /// One panel of the grid.
@@ -21,6 +22,10 @@ pub struct ExhibitPanel {
     pub post: Post,
     /// How it is shown.
     pub view: View,
+    /// Parameters of the method that differ from their defaults.
+    pub params: Values,
+    /// Passes that are done and passes in all, where the map was not finished.
+    pub unfinished: Option<[usize; 2]>,
 }
 
 /// Everything that an export shows, independent of the window.
@@ -33,7 +38,7 @@ pub struct Exhibit {
     /// Findings by class index.
     pub findings: Vec<Finding>,
     /// The class that is explained.
-    pub target: usize,
+    pub target: Target,
     /// Panels, row by row.
     pub panels: Vec<ExhibitPanel>,
     /// Panels in a row.
@@ -46,7 +51,8 @@ impl Exhibit {
     /// # Errors
     /// Too large a figure, an unknown method.
     pub fn render(&self, scale: f32) -> Result<::image::RgbImage> {
-        let label = self.model.facts.label(self.target);
+        let name = |class: usize| self.model.facts.label(class);
+        let label = objective_name(&self.target, name);
         let fields: Vec<Option<Field>> = self
             .panels
             .iter()
@@ -67,10 +73,11 @@ impl Exhibit {
             title: self.picture.name.clone(),
             subtitle: vec![
                 words::model_line(&self.model.name, &self.model.facts.arch.value),
-                match self.findings.get(self.target) {
+                match self.findings.get(self.target.class) {
                     Some(f) => words::finding_line(&f.label, f.probability, f.logit, f.score),
                     None => label,
                 },
+                words::objective_line(&self.target.formula(name)),
             ],
             panels,
             columns: self.columns,
@@ -109,14 +116,23 @@ impl Exhibit {
                 [map.height, map.width],
                 &panel.post,
                 &panel.view,
+                &panel.params,
             ),
             &self.picture.display,
             &heat,
             words::unit(label),
         );
+        figure_panel.notices.extend(
+            panel
+                .unfinished
+                .map(|[done, total]| notice::unfinished(done, total)),
+        );
         figure_panel.notices.extend(map.notices.iter().cloned());
+        if map.target.is_none() {
+            figure_panel.notices.push(notice::NO_CLASS.to_owned());
+        }
         let probabilities: Vec<f32> = self.findings.iter().map(|f| f.probability).collect();
-        if !self.model.facts.calls(self.target, &probabilities) {
+        if !self.model.facts.calls(self.target.class, &probabilities) {
             figure_panel.notices.push(notice::NOT_CALLED.to_owned());
         }
         Ok(figure_panel)

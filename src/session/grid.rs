@@ -10,14 +10,15 @@ use serde_json::{Value, json};
 use super::analysis::Analysis;
 use super::picture::Picture;
 use crate::error::Result;
-use crate::explain::{RawMap, catalogue};
+use crate::explain::RawMap;
+use crate::explain::catalogue::{self, Method, Place};
 use crate::export::{Bundle, npy_bytes, png_bytes, safe_name};
 use crate::job::Job;
 use crate::model::{Model, device};
-use crate::plan::{MapKey, Plan, Post};
+use crate::plan::{Against, Factor, MapKey, Plan, Post, Target, Values};
 use crate::post::{Field, ScaleRange, process_named, scale_range};
 use crate::render::{Heat, overlay};
-use crate::text::{APP, RESEARCH_ONLY};
+use crate::text::{APP, RESEARCH_ONLY, fault};
 
 /// Overlays that are drawn side by side.
 const PICTURES_AT_A_TIME: usize = 8;
@@ -57,37 +58,44 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
         plan.device,
     )?);
     let params = Analysis::resolved_params(&plan.methods, &plan.params)?;
-    let layers = resolve_layers(&model, &plan.layers)?;
+    let cells = resolve_cells(&model, plan)?;
     let picture = Picture::open(&plan.image)?;
     let input = Arc::new(picture.input_for(&model)?);
+    let target = resolve_target(&model, plan)?;
     let mut analysis = Analysis::run(Arc::clone(&model), input, job)?;
-    analysis.only_layers(&layers)?;
-    model.forget_forward();
-    let target = match &plan.class {
-        Some(class) => model.class(class)?,
-        None => analysis.top(),
-    };
+    if cells
+        .iter()
+        .all(|(method, _, values)| method.reads_one_layer(values))
+    {
+        let layers: Vec<String> = cells.iter().map(|(_, layer, _)| layer.clone()).collect();
+        analysis.only_layers(&layers)?;
+        model.forget_forward();
+    }
+    let target = target.unwrap_or_else(|| Target {
+        class: analysis.top(),
+        ..plan_target(plan)
+    });
 
-    let (mut cells, mut failed) = (Vec::new(), Vec::new());
-    for method in &plan.methods {
-        for layer in &layers {
-            let key = MapKey {
-                method: method.clone(),
-                layer: layer.clone(),
-                target,
-                params: plan.params.get(method).cloned().unwrap_or_default(),
-            };
-            match analysis.map(&key, job) {
-                Ok(map) => {
-                    let field = process_named(&map, &plan.post, &model.facts.label(target));
-                    cells.push(Cell { key, map, field });
-                }
-                // A device that failed once fails the rest of the grid as well.
-                Err(error) if error.is_cancelled() || error.is_of_device() => return Err(error),
-                Err(error) => failed.push((key, error.to_string())),
+    let label = model.facts.label(target.class);
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for (method, layer, params) in cells {
+        let key = MapKey {
+            method: method.id.to_owned(),
+            layer,
+            target,
+            params,
+        };
+        match analysis.map(&key, job) {
+            Ok(map) => {
+                let field = process_named(&map, &plan.post, &label);
+                done.push(Cell { key, map, field });
             }
+            // A device that failed once fails the rest of the grid as well.
+            Err(error) if error.is_cancelled() || error.is_of_device() => return Err(error),
+            Err(error) => failed.push((key, error.to_string())),
         }
     }
+    let cells = done;
 
     let maps = write_cells(&mut bundle, plan, &picture, &cells)?;
     let findings = analysis.findings();
@@ -111,8 +119,10 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
             "source_from_model": analysis.input.source_from_model,
         },
         "device": device::name(model.device()),
-        "target": target,
-        "finding": findings.get(target),
+        "target": target.class,
+        "objective": target,
+        "objective_formula": target.formula(|class| model.facts.label(class)),
+        "finding": findings.get(target.class),
         "logits": analysis.logits,
         "parameters": params,
         "post": plan.post,
@@ -124,8 +134,7 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
         })).collect::<Vec<_>>(),
         "plan": plan,
     });
-    let mut bytes =
-        serde_json::to_vec_pretty(&manifest).map_err(|e| crate::text::fault::write(out, &e))?;
+    let mut bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| fault::write(out, &e))?;
     bytes.push(b'\n');
     bundle.finish("manifest.json", &bytes)?;
 
@@ -142,17 +151,64 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
     })
 }
 
-/// Layer names in the order asked for, each once.
-fn resolve_layers(model: &Model, wanted: &[String]) -> Result<Vec<String>> {
-    let mut layers: Vec<String> = Vec::new();
-    for wanted in wanted {
-        for name in model.layers_named(wanted)? {
-            if !layers.contains(&name) {
-                layers.push(name);
+/// Methods at layers in the order asked for, each once.
+fn resolve_cells(model: &Model, plan: &Plan) -> Result<Vec<(&'static Method, String, Values)>> {
+    let mut cells: Vec<(&'static Method, String, Values)> = Vec::new();
+    for id in &plan.methods {
+        let method = catalogue::find(id)?;
+        for wanted in &plan.layers {
+            let names = match (wanted.as_str(), method.place) {
+                ("usual", Place::Layer) => model.layers_named("last")?,
+                ("usual", Place::Pixels | Place::Image) => vec![catalogue::INPUT.to_owned()],
+                (wanted, _) => model.layers_named(wanted)?,
+            };
+            for name in names {
+                let layer = method.layer_of(&name).to_owned();
+                if !cells
+                    .iter()
+                    .any(|(m, l, _)| m.id == method.id && *l == layer)
+                {
+                    let values = plan.params.get(id).cloned().unwrap_or_default();
+                    cells.push((method, layer, values));
+                }
             }
         }
     }
-    Ok(layers)
+    Ok(cells)
+}
+
+/// What the plan says about the target besides its class.
+fn plan_target(plan: &Plan) -> Target {
+    Target {
+        score: plan.score,
+        negated: plan.negated,
+        ..Target::from(0)
+    }
+}
+
+/// The target of a plan; `None` where the class is the highest logit and nothing else hangs on it.
+fn resolve_target(model: &Model, plan: &Plan) -> Result<Option<Target>> {
+    let class = plan.class.as_ref().map(|c| model.class(c)).transpose()?;
+    let against = match &plan.against {
+        None => None,
+        Some(wanted) => Some(Against {
+            class: model.class(wanted)?,
+            factor: Factor(plan.against_factor),
+        }),
+    };
+    if against.is_some() && class.is_none() {
+        return Err(fault::contrast_needs_class());
+    }
+    if let (Some(class), Some(against)) = (class, against)
+        && class == against.class
+    {
+        return Err(fault::contrast_with_itself(&model.facts.label(class)));
+    }
+    Ok(class.map(|class| Target {
+        class,
+        against,
+        ..plan_target(plan)
+    }))
 }
 
 fn write_cells(

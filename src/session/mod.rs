@@ -13,11 +13,11 @@ mod picture;
 pub mod samples;
 mod worker;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use analysis::{Analysis, Finding};
+pub use analysis::{Analysis, Finding, Partial};
 pub use facts::{fact_lines, save_facts};
 pub use figure::{Exhibit, ExhibitPanel};
 pub use picture::Picture;
@@ -27,7 +27,8 @@ use crate::explain::RawMap;
 use crate::job::Progress;
 use crate::model::Model;
 use crate::plan::{DeviceChoice, GivenFacts, ImageSource, MapKey, ModelSource};
-use worker::{Event, Request, Setup, Worker};
+pub use worker::Growing;
+use worker::{Event, Request, Setup, Worker, is_instant};
 
 /// A map that was asked for.
 #[derive(Clone)]
@@ -36,6 +37,8 @@ pub enum MapState {
     Ready(Arc<RawMap>),
     /// It is being computed.
     Waiting,
+    /// It takes many passes and stands as far as it has come.
+    Growing(Growing),
     /// It cannot be made; why, in words.
     Failed(String),
 }
@@ -57,8 +60,11 @@ pub struct Session {
     picture: Option<Arc<Picture>>,
     findings: Vec<Finding>,
     top: usize,
+    pass_time: Option<Duration>,
     input_notices: Vec<String>,
     maps: HashMap<MapKey, MapState>,
+    /// Maps that were stopped one by one.
+    held: HashSet<MapKey>,
     wanted: (Vec<MapKey>, Vec<MapKey>),
     progress: Option<Progress>,
     errors: Vec<Error>,
@@ -87,8 +93,10 @@ impl Session {
             picture: None,
             findings: Vec::new(),
             top: 0,
+            pass_time: None,
             input_notices: Vec::new(),
             maps: HashMap::new(),
+            held: HashSet::new(),
             wanted: Default::default(),
             progress: None,
             errors: Vec::new(),
@@ -161,17 +169,26 @@ impl Session {
         let missing = |keys: &[MapKey]| -> Vec<MapKey> {
             keys.iter()
                 .filter(|key| {
-                    !matches!(
-                        self.maps.get(key),
-                        Some(MapState::Ready(_) | MapState::Failed(_))
-                    )
+                    !self.held.contains(*key)
+                        && !matches!(
+                            self.maps.get(key),
+                            Some(MapState::Ready(_) | MapState::Failed(_))
+                        )
                 })
                 .cloned()
                 .collect()
         };
-        let (now, ahead) = (missing(now), missing(ahead));
+        let (mut now, mut ahead) = (missing(now), missing(ahead));
+        // What is there at once does not wait for what takes a minute, which nobody starts ahead of need.
+        now.sort_by_key(|key| !is_instant(key));
+        ahead.retain(is_instant);
         for key in &now {
-            self.maps.insert(key.clone(), MapState::Waiting);
+            match self.maps.get_mut(key) {
+                Some(MapState::Growing(growing)) => growing.stopped = false,
+                _ => {
+                    self.maps.insert(key.clone(), MapState::Waiting);
+                }
+            }
         }
         if let Some(words) = &self.lost {
             for key in now {
@@ -180,6 +197,28 @@ impl Session {
         } else if !now.is_empty() || !ahead.is_empty() {
             self.submit(Request::Maps { now, ahead });
         }
+    }
+
+    /// Stops one map that grows; it stays as far as it has come until [`Session::go_on`].
+    pub fn hold(&mut self, key: &MapKey) {
+        if let Some(MapState::Growing(growing)) = self.maps.get_mut(key) {
+            growing.stopped = true;
+        }
+        self.held.insert(key.clone());
+        // The others are asked for again in the next frame.
+        self.worker.cancel_maps();
+        self.wanted = Default::default();
+    }
+
+    /// Lets a map that was stopped go on from where it stands, the next time it is wanted.
+    pub fn go_on(&mut self, key: &MapKey) {
+        self.held.remove(key);
+        self.wanted = Default::default();
+    }
+
+    /// Whether a map was stopped by [`Session::hold`].
+    pub fn is_held(&self, key: &MapKey) -> bool {
+        self.held.contains(key)
     }
 
     /// The state of a map.
@@ -218,10 +257,11 @@ impl Session {
                 self.report(error);
             }
             Event::Picture(Err(error)) => self.report(error),
-            Event::Findings(Ok((findings, top, notices))) if current => {
-                self.findings = findings;
-                self.top = top;
-                self.input_notices = notices;
+            Event::Findings(Ok(found)) if current => {
+                self.findings = found.findings;
+                self.top = found.top;
+                self.input_notices = found.notices;
+                self.pass_time = Some(found.pass_time);
                 self.settled = true;
             }
             Event::Findings(Err(error)) => {
@@ -232,6 +272,14 @@ impl Session {
                     }
                 }
                 self.report(error);
+            }
+            Event::Growing(key, growing) if current => {
+                self.first_map_after
+                    .get_or_insert_with(|| self.started.elapsed());
+                // What was stopped, or is no longer asked for, may still have sent a last look.
+                let stopped = self.held.contains(&key) || !self.wanted.0.contains(&key);
+                self.maps
+                    .insert(key, MapState::Growing(Growing { stopped, ..growing }));
             }
             Event::Map(key, Ok(map)) if current => {
                 self.first_map_after
@@ -290,6 +338,7 @@ impl Session {
         self.findings.clear();
         self.input_notices.clear();
         self.maps.clear();
+        self.held.clear();
         self.wanted = Default::default();
         self.settled = false;
         self.lost = None;
@@ -300,6 +349,11 @@ impl Session {
         self.worker.cancel();
         self.maps
             .retain(|_, state| !matches!(state, MapState::Waiting));
+        self.maps.values_mut().for_each(|state| {
+            if let MapState::Growing(growing) = state {
+                growing.stopped = true;
+            }
+        });
         self.wanted = Default::default();
         self.busy = false;
         self.progress = None;
@@ -323,6 +377,11 @@ impl Session {
     /// Class with the highest logit.
     pub fn top(&self) -> usize {
         self.top
+    }
+
+    /// How long a forward pass of the open pair took; the first one packs the weights as well.
+    pub fn pass_time(&self) -> Option<Duration> {
+        self.pass_time
     }
 
     /// What looks odd about the image's numbers, and what was guessed about the network.
@@ -370,7 +429,7 @@ mod tests {
         MapKey {
             method: "grad-cam".to_owned(),
             layer: layer.to_owned(),
-            target: 0,
+            target: 0.into(),
             params: Default::default(),
         }
     }

@@ -12,10 +12,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::analysis::{Analysis, Finding};
+use super::analysis::{Analysis, Finding, Partial};
 use super::picture::Picture;
 use crate::error::{Error, Result};
-use crate::explain::RawMap;
+use crate::explain::{RawMap, catalogue};
 use crate::job::{Job, Progress};
 use crate::model::Model;
 use crate::plan::{DeviceChoice, GivenFacts, ImageSource, MapKey, ModelSource};
@@ -62,17 +62,44 @@ pub(super) enum Event {
     Model(Setup, Result<Arc<Model>>),
     Picture(Result<Arc<Picture>>),
     /// The forward pass of the present model and image.
-    Findings(Result<(Vec<Finding>, usize, Vec<String>)>),
+    Findings(Result<Found>),
+    /// A map as far as it has come, and how long the rest may take.
+    Growing(MapKey, Growing),
     Map(MapKey, Result<Arc<RawMap>>),
     Progress(Progress),
     /// Nothing is left to do.
     Idle,
 }
 
+/// What a forward pass tells.
+pub(super) struct Found {
+    pub(super) findings: Vec<Finding>,
+    pub(super) top: usize,
+    pub(super) notices: Vec<String>,
+    pub(super) pass_time: Duration,
+}
+
+/// A map that takes many passes, as far as it has come.
+#[derive(Clone)]
+pub struct Growing {
+    /// The map so far.
+    pub map: Arc<RawMap>,
+    /// Passes or batches that are done.
+    pub done: usize,
+    /// All of them.
+    pub total: usize,
+    /// Time that the rest may take; `None` before there is a measure of it.
+    pub left: Option<Duration>,
+    /// Whether it was stopped and waits to be asked for again.
+    pub stopped: bool,
+}
+
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<(u64, Request)>,
     running: Option<(Request, Job)>,
+    /// Whether a map is running that takes many passes: stopped, it loses nothing.
+    running_long: bool,
     generation: u64,
 }
 
@@ -133,7 +160,7 @@ impl Worker {
         queue.waiting.retain(|(_, old)| !request.supersedes(old));
         if let Some((running, job)) = &queue.running
             && request.supersedes(running)
-            && !same_targets(&request, running)
+            && (queue.running_long || !same_targets(&request, running))
         {
             job.cancel();
         }
@@ -148,6 +175,18 @@ impl Worker {
         let mut queue = self.shared.lock();
         queue.waiting.clear();
         if let Some((_, job)) = &queue.running {
+            job.cancel();
+        }
+    }
+
+    /// Stops the map that is being made and forgets those that wait; a network or an image that is being opened
+    /// goes on.
+    pub(super) fn cancel_maps(&self) {
+        let mut queue = self.shared.lock();
+        queue
+            .waiting
+            .retain(|(_, request)| !matches!(request, Request::Maps { .. }));
+        if let Some((Request::Maps { .. }, job)) = &queue.running {
             job.cancel();
         }
     }
@@ -176,6 +215,11 @@ fn same_targets(new: &Request, running: &Request) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether the map is there as soon as the shared walks are.
+pub(super) fn is_instant(key: &MapKey) -> bool {
+    catalogue::find(&key.method).is_ok_and(|method| method.is_instant(&key.params))
 }
 
 #[derive(Clone)]
@@ -299,11 +343,12 @@ impl Thread {
             .and_then(|input| Analysis::run(Arc::clone(model), Arc::new(input), job));
         let event = match analysis {
             Ok(analysis) => {
-                let found = (
-                    analysis.findings(),
-                    analysis.top(),
-                    analysis.input.notices.clone(),
-                );
+                let found = Found {
+                    findings: analysis.findings(),
+                    top: analysis.top(),
+                    notices: analysis.input.notices.clone(),
+                    pass_time: analysis.pass_time,
+                };
                 self.analysis = Some(analysis);
                 Ok(found)
             }
@@ -321,7 +366,38 @@ impl Thread {
             if i >= now.len() && !self.shared.lock().waiting.is_empty() {
                 return;
             }
-            let map = analysis.map(key, job).map(Arc::new);
+            let long = !is_instant(key);
+            self.shared.lock().running_long = long;
+            // A newer request may have come between two maps and found nothing to stop.
+            if long && !self.shared.lock().waiting.is_empty() {
+                self.shared.lock().running_long = false;
+                return;
+            }
+            let (start, mut first) = (Instant::now(), None);
+            let out = &self.out;
+            let map = analysis.grow(key, job, &mut |partial| {
+                let Partial { map, done, total } = partial;
+                let since = *first.get_or_insert(done.saturating_sub(1));
+                let left = start
+                    .elapsed()
+                    .mul_f64((total - done) as f64)
+                    .div_f64((done - since).max(1) as f64);
+                out.send(
+                    generation,
+                    Event::Growing(
+                        key.clone(),
+                        Growing {
+                            map: Arc::new(map),
+                            done,
+                            total,
+                            left: Some(left),
+                            stopped: false,
+                        },
+                    ),
+                );
+            });
+            let map = map.map(Arc::new);
+            self.shared.lock().running_long = false;
             if map.as_ref().is_err_and(Error::is_cancelled) {
                 return;
             }

@@ -1,7 +1,7 @@
 //! What `camlens bench` says.
 
 /// Rows of the table, for progress.
-pub const ROWS: usize = 10;
+pub const ROWS: usize = 13;
 /// Opening the file.
 pub const LOAD: &str = "open the file";
 /// A forward pass for logits.
@@ -23,6 +23,12 @@ pub fn to_layer(layer: &str) -> String {
 /// A grid of maps, from the input on.
 pub fn grid(methods: usize, layers: usize) -> String {
     format!("grid of {methods} methods x {layers} layers")
+}
+
+/// A map of many passes.
+pub fn map(method: &str, layer: &str, params: &[(&str, &str)]) -> String {
+    let params: Vec<String> = params.iter().map(|(id, v)| format!(", {id} {v}")).collect();
+    format!("{method} at {layer}{}", params.concat())
 }
 
 /// A batch.

@@ -1,6 +1,6 @@
 //! Words on exported figures.
 
-use crate::plan::{Normalise, OpacityMode, Post, Sign, View};
+use crate::plan::{Normalise, OpacityMode, Post, Sign, Values, View};
 
 /// Heading of a panel without heat.
 pub const PLAIN: &str = "X-ray";
@@ -14,6 +14,11 @@ pub fn model_line(name: &str, arch: &str) -> String {
 pub fn finding_line(label: &str, probability: f32, logit: f32, score: Option<f32>) -> String {
     let score = score.map_or_else(String::new, |s| format!(", score {s:.3}"));
     format!("Finding: {label}, probability {probability:.3} (logit {logit:.2}{score})")
+}
+
+/// The line about what every map explains.
+pub fn objective_line(formula: &str) -> String {
+    format!("Explained: {formula}")
 }
 
 /// The right end of the foot.
@@ -34,7 +39,13 @@ pub fn unit(method: &str) -> String {
 }
 
 /// Layer, grid and every setting of a panel.
-pub fn caption(layer: &str, [rows, columns]: [usize; 2], post: &Post, view: &View) -> Vec<String> {
+pub fn caption(
+    layer: &str,
+    [rows, columns]: [usize; 2],
+    post: &Post,
+    view: &View,
+    params: &Values,
+) -> Vec<String> {
     let sign = match post.sign {
         Sign::Positive => "positive evidence",
         Sign::Negative => "negative evidence",
@@ -49,7 +60,7 @@ pub fn caption(layer: &str, [rows, columns]: [usize; 2], post: &Post, view: &Vie
         OpacityMode::Uniform => "uniform",
         OpacityMode::ByValue => "by value",
     };
-    vec![
+    let mut lines = vec![
         format!("{layer}, grid {rows} × {columns}, {sign}"),
         format!(
             "denoise {:.0} %, blur {:.0} px, cut {:.0} %, opacity {:.0} % ({opacity}), {scale}",
@@ -58,5 +69,10 @@ pub fn caption(layer: &str, [rows, columns]: [usize; 2], post: &Post, view: &Vie
             100.0 * post.cut,
             100.0 * view.opacity,
         ),
-    ]
+    ];
+    if !params.is_empty() {
+        let list: Vec<String> = params.iter().map(|(id, v)| format!("{id} {v}")).collect();
+        lines.push(list.join(", "));
+    }
+    lines
 }

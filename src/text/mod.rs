@@ -16,6 +16,7 @@ pub mod device;
 pub mod fact;
 pub mod fault;
 pub mod figure;
+pub mod method;
 pub mod notice;
 pub mod window;
 

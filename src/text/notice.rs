@@ -256,6 +256,63 @@ pub fn cells_not_finite(count: usize, total: usize) -> String {
     format!("{count} of {total} cells are not finite numbers and are shown as 0")
 }
 
+/// Score-CAM and its kin over some channels only.
+pub fn most_active_channels(looked_at: usize, of: usize) -> String {
+    format!(
+        "an approximation: only the {looked_at} of {of} channels with the highest activation energy were looked at"
+    )
+}
+
+/// Channels that make no mask.
+pub fn constant_channels(count: usize, of: usize) -> String {
+    format!("{count} of {of} channels have the same value everywhere and say nothing about where")
+}
+
+/// Passes whose score is no number.
+pub fn scores_not_finite(count: usize, of: usize) -> String {
+    format!(
+        "the scores of {count} of {of} changed inputs are not finite numbers: their channels weigh nothing"
+    )
+}
+
+/// Ablation-CAM divides by a score that is 0 or negative.
+pub fn ablated_score_not_positive(score: f32, signed: bool) -> String {
+    let what = match signed {
+        true => "dividing by it turns the map's sign (mode paper divides by its magnitude)",
+        false => "the map is divided by its magnitude",
+    };
+    format!("the target's score is {}: {what}", number(score))
+}
+
+/// pytorch-grad-cam's value for an ablated channel at a layer without a ReLU.
+pub fn ablated_far_below(value: f32) -> String {
+    format!(
+        "this layer's smallest value is not 0: ablated channels hold {value:.1e}, as in pytorch-grad-cam, which no \
+         network ever sees (mode paper takes 0)"
+    )
+}
+
+/// How far a map of random samples has settled. `range` is the map's largest value less its smallest.
+pub fn sampling_error(samples: usize, error: f32, range: f32) -> String {
+    let share = match range > 0.0 {
+        true => format!(", {:.0} % of the map's range", 100.0 * error / range),
+        false => String::new(),
+    };
+    format!(
+        "{samples} masks: the standard error of a cell is {} on average{share}",
+        number(error)
+    )
+}
+
+/// What Kernel SHAP's values add up to.
+pub fn shapley_values(pieces: usize, coalitions: usize, all: bool, whole: f32) -> String {
+    let which = if all { "all" } else { "a sample of" };
+    format!(
+        "Shapley values of {pieces} pieces from {which} {coalitions} coalitions; they add up to {}, the score less the baseline's",
+        number(whole)
+    )
+}
+
 // ---- figures -----------------------------------------------------------------------------------
 
 /// In the caption of a picture of which the network saw a part.
@@ -323,6 +380,39 @@ pub fn ready_input() -> String {
     "a ready model input: no preprocessing was applied, and its grey levels are a guess".to_owned()
 }
 
+/// A method left cells that are no numbers.
+pub fn map_not_finite(cells: usize, of: usize) -> String {
+    format!(
+        "{cells} of {of} cells are not finite numbers and are shown as 0; the network's values may be too large"
+    )
+}
+
+/// Mirrored inputs are part of a map.
+pub const MIRRORED: &str = "half of the inputs behind this map are mirrored: left and right of the chest are swapped in them";
+
+/// A kernel matrix without a positive eigenvalue.
+pub const KERNEL_WITHOUT_COMPONENT: &str =
+    "the kernel matrix of this layer has no positive component: the map is empty";
+
+/// Methods whose maps hardly change when the network's weights are replaced by noise.
+pub const FAILS_RANDOMISATION: &str = "this method fails parameter randomisation: its map stays much the same when the network's weights are replaced by noise (Adebayo et al. 2018), so it shows edges of the image more than reasons of the network";
+
+/// What attributions add up to, and what they should.
+pub fn completeness(sum: f64, difference: f64) -> String {
+    format!(
+        "attributions add up to {sum:.4}; the score differs from the baseline's by {difference:.4} (gap {:.4})",
+        sum - difference
+    )
+}
+
+/// A map that was stopped before its last pass.
+pub fn unfinished(done: usize, total: usize) -> String {
+    format!("unfinished: {done} of {total} steps")
+}
+
+/// A method that knows no class.
+pub const NO_CLASS: &str = "this method knows no class: its map is the same for every finding";
+
 // ---- relevance ---------------------------------------------------------------------------------
 
 /// BatchNorms that could not be brought into a convolution.
@@ -350,5 +440,13 @@ pub fn relevance_layer_norms(count: usize) -> String {
 pub fn relevance_attention(count: usize) -> String {
     format!(
         "{count} attention layers are treated as means with constant weights (Ali et al. 2022): queries and keys get no relevance, the class token's start keeps its own"
+    )
+}
+
+/// The conservation gauge.
+pub fn relevance_conserved(share: f64) -> String {
+    format!(
+        "{:.1} % of the relevance at the output arrives at this layer; the rest was taken up by biases and stabilisers",
+        100.0 * share
     )
 }

@@ -509,3 +509,8 @@ pub const MOUSE: [(&str, &str); 5] = [
 pub const PANEL_KEYS: &str = "1 to 6";
 /// What they do.
 pub const PANEL_KEYS_EFFECT: &str = "So many panels";
+
+/// What is being done while a map of many passes grows.
+pub fn sampling(method: &str) -> String {
+    format!("{method}: passes")
+}

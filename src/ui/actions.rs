@@ -17,7 +17,7 @@ use super::viewport::Viewport;
 use crate::error::{Error, Kind, Result};
 use crate::export::{png_bytes, safe_name, write_whole};
 use crate::plan::{DeviceChoice, GivenFacts, ImageSource, ModelSource, Sign};
-use crate::session::{Exhibit, ExhibitPanel, samples, save_facts};
+use crate::session::{Exhibit, ExhibitPanel, MapState, samples, save_facts};
 use crate::text::{APP, RESEARCH_ONLY, fact, window as words};
 
 /// Scale of an exported figure; 2 gives panels 960 pixels wide.
@@ -294,7 +294,7 @@ impl App {
         let stem = Path::new(&exhibit.picture.name)
             .file_stem()
             .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let label = exhibit.model.facts.label(exhibit.target);
+        let label = exhibit.model.facts.label(exhibit.target.class);
         let name = format!(
             "{}.png",
             safe_name(&format!("{stem} {label} {}", APP.to_lowercase()))
@@ -304,18 +304,24 @@ impl App {
 
     /// What an export shows; `None` while a panel waits.
     pub fn exhibit(&self) -> Option<Exhibit> {
-        if !self.is_complete() {
+        if !self.is_shown() {
             return None;
         }
         Some(Exhibit {
             model: self.session.model()?.clone(),
             picture: self.session.picture()?.clone(),
             findings: self.session.findings().to_vec(),
-            target: self.target?,
+            target: self.objective()?,
             panels: (0..self.grid.panels.len())
                 .map(|i| {
                     let look = self.grid.look_of(i);
+                    let unfinished = match self.cells.get(i).map(|cell| &cell.state) {
+                        Some(MapState::Growing(growing)) => Some([growing.done, growing.total]),
+                        _ => None,
+                    };
                     ExhibitPanel {
+                        unfinished,
+                        params: self.grid.panels[i].params.clone(),
                         map: self.heats.get(i).and_then(Heat::map).cloned(),
                         post: look.post,
                         view: look.view,

@@ -19,8 +19,11 @@ use super::state::{Grid, Look, Stops};
 use super::theme;
 use super::viewport::Viewport;
 use crate::error::{Error, Result};
+use crate::explain::catalogue::{self, Layout, Method, Passes, Place};
 use crate::model::Model;
-use crate::plan::{GivenFacts, ImageSource, MapKey, ModelSource, Values};
+use crate::plan::{
+    Against, Factor, GivenFacts, ImageSource, MapKey, ModelSource, Score, Target, Values,
+};
 use crate::post::{Field, ScaleRange};
 use crate::session::{Finding, MapState, Picture, Session, samples};
 
@@ -57,6 +60,16 @@ pub(super) struct Cell {
     pub(super) range: ScaleRange,
 }
 
+/// What of the explained class is explained.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Aim {
+    pub(super) score: Score,
+    /// Another class that it is set against.
+    pub(super) against: Option<usize>,
+    /// The sign is turned: the absence of the class.
+    pub(super) negated: bool,
+}
+
 /// The program's window.
 pub struct App {
     pub(super) session: Session,
@@ -70,6 +83,8 @@ pub struct App {
     pub(super) stops: Stops,
     pub(super) grid: Grid,
     pub(super) target: Option<usize>,
+    /// What of the explained class is explained, and against which other one.
+    pub(super) aim: Aim,
     pub(super) viewport: Viewport,
     pub(super) overlay: bool,
     pub(super) peeking: bool,
@@ -84,6 +99,8 @@ pub struct App {
     pub(super) picker: Box<dyn FilePicker>,
     pub(super) path_box: String,
     pub(super) filter: String,
+    /// What is typed into the search field of the menus of methods.
+    pub(super) method_filter: String,
     pub(super) messages: Vec<Message>,
     pub(super) sheet: Option<Sheet>,
     pub(super) export: Option<Promise<Result<PathBuf>>>,
@@ -117,6 +134,7 @@ impl App {
             stops: Stops::default(),
             grid: Grid::default(),
             target: None,
+            aim: Aim::default(),
             viewport: Viewport::default(),
             overlay: true,
             peeking: false,
@@ -129,6 +147,7 @@ impl App {
             picker,
             path_box: String::new(),
             filter: String::new(),
+            method_filter: String::new(),
             messages: Vec::new(),
             sheet: None,
             export: None,
@@ -185,8 +204,19 @@ impl App {
         self.heats.get(panel).and_then(Heat::field)
     }
 
-    /// Whether every panel shows what it is to show.
+    /// How far a panel's map has come; `None` where there is no such panel.
+    pub fn state_of(&self, panel: usize) -> Option<MapState> {
+        self.cells.get(panel).map(|cell| cell.state.clone())
+    }
+
+    /// Whether every panel shows what it is to show, to the end or until it was stopped.
     pub fn is_complete(&self) -> bool {
+        let grows = |cell: &Cell| matches!(&cell.state, MapState::Growing(g) if !g.stopped);
+        self.is_shown() && !self.cells.iter().any(grows)
+    }
+
+    /// Whether every panel shows something of its map.
+    pub(super) fn is_shown(&self) -> bool {
         !self.cells.is_empty()
             && self.cells.len() == self.grid.panels.len()
             && self.base.is_ready()
@@ -199,16 +229,75 @@ impl App {
 
     /// Whether a panel waits for work that is being done.
     pub(super) fn is_waiting(&self) -> bool {
-        let waits = self
-            .cells
-            .iter()
-            .any(|cell| matches!(cell.state, MapState::Waiting));
+        let waits = self.cells.iter().any(|cell| match &cell.state {
+            MapState::Waiting => true,
+            MapState::Growing(growing) => !growing.stopped,
+            _ => false,
+        });
         self.session.is_busy() && (waits || self.cells.is_empty())
     }
 
     /// Has a command carried out at the end of the frame.
     pub fn send(&mut self, command: Command) {
         self.queue.push(command);
+    }
+
+    /// What every map explains.
+    pub fn objective(&self) -> Option<Target> {
+        let class = self.target?;
+        let known = self.session.findings().len();
+        let against = self.aim.against.filter(|&d| d != class && d < known);
+        Some(Target {
+            class,
+            score: self.aim.score,
+            against: against.map(|class| Against {
+                class,
+                factor: Factor(1.0),
+            }),
+            negated: self.aim.negated,
+        })
+    }
+
+    /// Parameters of a panel's method that differ from their defaults.
+    pub(super) fn params_of(&self, panel: usize) -> Values {
+        let panel = self.grid.panels.get(panel);
+        panel.map(|p| p.params.clone()).unwrap_or_default()
+    }
+
+    /// The channels of a layer, and of the stages up to it.
+    fn channels_at(&self, stop: usize) -> Option<(usize, Vec<usize>)> {
+        let model = self.model.as_ref()?;
+        let stop = self.stops.list.get(stop)?;
+        let node = model.layer(&stop.name).ok()?;
+        let channels = |name: &str| Some(model.shape(model.layer(name).ok()?).ok()?.channels());
+        let stages = model.graph.stages.iter();
+        let before = stages.filter(|stage| model.layer(stage).is_ok_and(|s| s < node));
+        let mut stages: Vec<usize> = before.filter_map(|stage| channels(stage)).collect();
+        let own = channels(&stop.name)?;
+        stages.push(own);
+        Some((own, stages))
+    }
+
+    /// Forward passes and reverse walks of a method where a panel would show it.
+    pub(super) fn passes_of(
+        &self,
+        method: &Method,
+        panel: usize,
+        values: &Values,
+    ) -> Option<Passes> {
+        let now = self.grid.panels.get(panel)?;
+        let stop = match now.method == method.id {
+            true => now.stop,
+            false => Grid::stop_for(method, now.stop, &self.stops),
+        };
+        let (channels, stages) = self.channels_at(stop)?;
+        let [_, height, width] = self.model.as_ref()?.input_shape();
+        let layout = Layout {
+            channels,
+            input: [height, width],
+            stages: &stages,
+        };
+        Some(method.passes(&layout, values))
     }
 
     /// The finding that is explained.
@@ -243,9 +332,13 @@ impl App {
         let panel = self.grid.panels.get(panel)?;
         Some(MapKey {
             method: panel.method.to_owned(),
-            layer: self.stops.list.get(panel.stop)?.name.clone(),
-            target: self.target?,
-            params: Values::new(),
+            layer: {
+                let is_image = catalogue::find(panel.method).is_ok_and(|m| m.place == Place::Image);
+                let stop = if is_image { 0 } else { panel.stop };
+                self.stops.list.get(stop)?.name.clone()
+            },
+            target: self.objective()?,
+            params: panel.params.clone(),
         })
     }
 

@@ -9,15 +9,17 @@ use super::app::{App, Cell, Message};
 use super::heat::Heat;
 use super::state::Stops;
 use super::viewport::Viewport;
-use crate::plan::{MapKey, Values};
+use crate::explain::catalogue::{self, Place};
+use crate::plan::{MapKey, Target, Values};
 use crate::post::{Field, scale_range};
 use crate::session::MapState;
+use crate::text::method as words;
 
 /// What the maps that were last asked for depend on.
 #[derive(Clone, PartialEq)]
 pub(super) struct Wanted {
-    maps: Vec<(&'static str, usize)>,
-    target: usize,
+    maps: Vec<(&'static str, usize, Values)>,
+    target: Target,
     layers: usize,
 }
 
@@ -35,6 +37,7 @@ impl App {
             });
             if !same_labels {
                 self.target = None;
+                self.aim = Default::default();
                 self.filter.clear();
             }
             self.stops = stops;
@@ -87,7 +90,7 @@ impl App {
     /// Asks the session for the maps on screen, and for the other layers of the same methods,
     /// nearest first, so that the depth slider finds them ready.
     pub(super) fn want(&mut self) {
-        let Some(target) = self.target else {
+        let Some(target) = self.objective() else {
             return;
         };
         if self.session.findings().is_empty() {
@@ -98,7 +101,7 @@ impl App {
                 .grid
                 .panels
                 .iter()
-                .map(|p| (p.method, p.stop))
+                .map(|p| (p.method, p.stop, p.params.clone()))
                 .collect(),
             target,
             layers: self.stops.list.len(),
@@ -109,32 +112,48 @@ impl App {
         // Asking for something else is a wish to see it, whatever was stopped before.
         self.stopped = false;
         let mut seen = HashSet::new();
-        let mut key = |method: &'static str, stop: usize| {
+        let mut key = |method: &'static str, stop: usize, params: &Values| {
+            // A map of the whole input is the same wherever the slider stands.
+            let stop = match catalogue::find(method) {
+                Ok(found) if found.place == Place::Image => 0,
+                _ => stop,
+            };
             let layer = self.stops.list.get(stop)?;
-            seen.insert((method, stop)).then(|| MapKey {
+            seen.insert((method, stop, params.clone())).then(|| MapKey {
                 method: method.to_owned(),
                 layer: layer.name.clone(),
                 target,
-                params: Values::new(),
+                params: params.clone(),
             })
         };
         let now: Vec<MapKey> = wanted
             .maps
             .iter()
-            .filter_map(|&(m, stop)| key(m, stop))
+            .filter_map(|(m, stop, params)| key(m, *stop, params))
             .collect();
         let mut ahead = Vec::new();
         for distance in 1..wanted.layers {
-            for &(method, stop) in &wanted.maps {
-                ahead.extend(key(method, stop + distance));
+            for (method, stop, params) in &wanted.maps {
+                ahead.extend(key(method, stop + distance, params));
                 ahead.extend(
                     stop.checked_sub(distance)
-                        .and_then(|stop| key(method, stop)),
+                        .and_then(|stop| key(method, stop, params)),
                 );
             }
         }
         self.session.want(&now, &ahead);
         self.wanted = Some(wanted);
+    }
+
+    /// What the explained thing is called in a sentence: "Pneumonia", "Pneumonia against Normal".
+    pub(super) fn objective_name(&self) -> String {
+        let label = |class: usize| {
+            let finding = self.session.findings().get(class);
+            finding.map(|f| f.label.clone()).unwrap_or_default()
+        };
+        self.objective()
+            .map(|target| words::objective_name(&target, label))
+            .unwrap_or_default()
     }
 
     /// Has the maps asked for again, after they were stopped.
@@ -148,7 +167,7 @@ impl App {
     pub(super) fn prepare(&mut self) {
         let count = self.grid.panels.len();
         self.heats.resize_with(count, Heat::default);
-        let label = self.finding().map(|f| f.label.clone()).unwrap_or_default();
+        let label = self.objective_name();
         let states: Vec<(Option<MapKey>, MapState)> = (0..count)
             .map(|i| {
                 let key = self.key_of(i);
@@ -162,6 +181,9 @@ impl App {
             let look = self.grid.look_of(i);
             match (state, self.heats.get_mut(i)) {
                 (MapState::Ready(map), Some(heat)) => heat.update(map, &look, &label),
+                (MapState::Growing(growing), Some(heat)) => {
+                    heat.update(&growing.map, &look, &label);
+                }
                 (_, Some(heat)) => heat.forget(),
                 _ => {}
             }

@@ -1,8 +1,8 @@
 //! What the window shows, as plain data: panels, their methods and layers, and how maps are shown.
 
-use crate::explain::catalogue::METHODS;
+use crate::explain::catalogue::{Method, Place};
 use crate::model::Model;
-use crate::plan::{Post, View};
+use crate::plan::{Post, Values, View};
 
 /// Most panels of the grid.
 pub const MAX_PANELS: usize = 6;
@@ -134,7 +134,31 @@ pub struct Panel {
     pub stop: usize,
     /// Settings of its own; `None` follows the grid's.
     pub own: Option<Look>,
+    /// Parameters of the method that differ from their defaults.
+    pub params: Values,
 }
+
+impl Panel {
+    /// A panel with a method's defaults.
+    pub fn new(method: &'static str, stop: usize) -> Self {
+        Self {
+            method,
+            stop,
+            own: None,
+            params: Values::new(),
+        }
+    }
+}
+
+/// Six methods that answer at once, for a comparison at one layer and for new panels.
+const COMPARED: [&str; MAX_PANELS] = [
+    "grad-cam",
+    "grad-cam++",
+    "xgrad-cam",
+    "hires-cam",
+    "layer-cam",
+    "eigen-cam",
+];
 
 /// What the display controls act on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,11 +190,7 @@ impl Default for Grid {
         Self {
             panels: ["grad-cam", "hires-cam", "layer-cam", "grad-cam++"]
                 .into_iter()
-                .map(|method| Panel {
-                    method,
-                    stop: 0,
-                    own: None,
-                })
+                .map(|method| Panel::new(method, 0))
                 .collect(),
             look: Look::default(),
             selected: 0,
@@ -255,24 +275,39 @@ impl Grid {
         }
     }
 
+    /// Where a panel that stands at `stop` would show a method.
+    pub fn stop_for(method: &Method, stop: usize, stops: &Stops) -> usize {
+        match method.place {
+            Place::Layer if stop == 0 => stops.last,
+            Place::Pixels => 0,
+            _ => stop,
+        }
+    }
+
+    /// Gives a panel another method, and where that is looked at elsewhere takes it to its usual place.
+    pub fn set_method(&mut self, panel: usize, method: &'static Method, stops: &Stops) {
+        let Some(panel) = self.panels.get_mut(panel) else {
+            return;
+        };
+        panel.stop = Self::stop_for(method, panel.stop, stops);
+        panel.method = method.id;
+        panel.params.clear();
+    }
+
     /// Shows `count` panels; new ones take methods that are not on screen yet.
     pub fn set_count(&mut self, count: usize, stops: &Stops) {
         let count = count.clamp(1, MAX_PANELS);
         self.panels.truncate(count);
         while self.panels.len() < count {
-            let unused = METHODS
-                .iter()
-                .map(|m| m.id)
+            let unused = COMPARED
+                .into_iter()
                 .find(|id| self.panels.iter().all(|p| p.method != *id));
             let stop = self
                 .panels
                 .get(self.selected)
                 .map_or(stops.last, |p| p.stop);
-            self.panels.push(Panel {
-                method: unused.unwrap_or("grad-cam"),
-                stop,
-                own: None,
-            });
+            self.panels
+                .push(Panel::new(unused.unwrap_or("grad-cam"), stop));
         }
         self.selected = self.selected.min(count - 1);
     }
@@ -287,10 +322,12 @@ impl Grid {
 
     /// One method at the ends of the network's stages.
     pub fn preset_depth(&mut self, stops: &Stops) {
-        let method = self
+        let (method, params) = self
             .panels
             .get(self.selected)
-            .map_or("grad-cam", |p| p.method);
+            .map_or(("grad-cam", Values::new()), |p| {
+                (p.method, p.params.clone())
+            });
         let mut stages = stops.stages();
         if stages.len() > MAX_PANELS {
             stages.drain(..stages.len() - MAX_PANELS);
@@ -301,9 +338,8 @@ impl Grid {
         self.panels = stages
             .into_iter()
             .map(|stop| Panel {
-                method,
-                stop,
-                own: None,
+                params: params.clone(),
+                ..Panel::new(method, stop)
             })
             .collect();
         self.selected = 0;
@@ -316,14 +352,9 @@ impl Grid {
             .panels
             .get(self.selected)
             .map_or(stops.last, |p| p.stop);
-        self.panels = METHODS
-            .iter()
-            .take(MAX_PANELS)
-            .map(|m| Panel {
-                method: m.id,
-                stop,
-                own: None,
-            })
+        self.panels = COMPARED
+            .into_iter()
+            .map(|method| Panel::new(method, stop))
             .collect();
         self.selected = 0;
     }

@@ -4,7 +4,32 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use camlens::explain::{Pass, RawMap, Study, catalogue, explain};
+use camlens::job::Job;
+use camlens::model::Model;
+use camlens::model::weights::Weights;
+use camlens::plan::Target;
+use camlens::preprocess::ModelInput;
 use candle_core::{Device, Tensor};
+
+/// The raw map of a method at a layer for the raw logit of a class.
+pub fn explain_map(
+    model: &Model,
+    input: &ModelInput,
+    pass: &mut Pass,
+    method: &str,
+    values: &[(&str, &str)],
+    layer: &str,
+    target: impl Into<Target>,
+) -> camlens::Result<RawMap> {
+    let job = Job::default();
+    let mut study = Study::new(model, input, pass, target.into(), layer, &job)?;
+    let values = values
+        .iter()
+        .map(|(id, value)| ((*id).to_owned(), (*value).to_owned()))
+        .collect();
+    explain(catalogue::find(method)?, &values, &mut study)
+}
 
 /// A path below the reference data beside the checkout; `None`, said loudly, where it is absent.
 pub fn shared(path: &str) -> Option<PathBuf> {
@@ -179,4 +204,51 @@ pub fn save(tensors: &BTreeMap<String, Tensor>, path: &std::path::Path) {
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
     candle_core::safetensors::save(&map, path).unwrap();
+}
+
+/// A recipe network with its golden values.
+pub struct GoldenCase {
+    pub model: Model,
+    pub input: ModelInput,
+    pub golden: std::collections::HashMap<String, Tensor>,
+    /// The last stage's name.
+    pub last: String,
+    pub classes: Vec<usize>,
+    pub cam_layers: Vec<String>,
+}
+
+/// The network of an architecture with its input of 224 x 224 and its golden values, the slow ones included; `None`,
+/// said loudly, where the reference data are absent.
+pub fn golden_case(arch: &str) -> Option<GoldenCase> {
+    let weights = Weights::from_tensors(arch, recipe_tensors(arch, 0)?);
+    let load = |name: String| {
+        let path = shared(&format!("golden/{name}.safetensors")).unwrap();
+        path.is_file()
+            .then(|| candle_core::safetensors::load(path, &Device::Cpu).unwrap())
+    };
+    let mut golden = load(arch.to_owned()).unwrap();
+    golden.extend(load(format!("{arch}_slow")).unwrap_or_default());
+    let index = &json(&shared("golden/index.json").unwrap())["architectures"][arch];
+    let kind = if index["kind"] == "xray" {
+        "xray"
+    } else {
+        "rgb"
+    };
+    let tensor = &load("input".to_owned()).unwrap()[&format!("{kind}_224x224")];
+    let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let list = |key: &str| index[key].as_array().unwrap().clone();
+    Some(GoldenCase {
+        model: Model::build(&weights, None, &Device::Cpu).unwrap(),
+        input: ModelInput::from_ready(tensor.dims(), values).unwrap(),
+        golden,
+        last: index["last_layer"].as_str().unwrap().to_owned(),
+        classes: list("classes")
+            .iter()
+            .map(|c| c.as_u64().unwrap() as usize)
+            .collect(),
+        cam_layers: list("cam_layers")
+            .iter()
+            .map(|l| l.as_str().unwrap().to_owned())
+            .collect(),
+    })
 }

@@ -56,9 +56,23 @@ impl Plan {
     /// # Errors
     /// A class that does not exist, a trace of another network, relevance beyond the range of numbers, cancellation.
     pub fn walk(&self, model: &Model, trace: &Trace, seed: Seed, job: &Job) -> Result<Relevance> {
+        let start = seed.relevance(&trace.output(model.graph.output())?)?;
+        self.walk_from(model, trace, start, job)
+    }
+
+    /// As [`Plan::walk`] with any relevance at the logits, `[1, classes]`.
+    ///
+    /// # Errors
+    /// As [`Plan::walk`].
+    pub fn walk_from(
+        &self,
+        model: &Model,
+        trace: &Trace,
+        start: Tensor,
+        job: &Job,
+    ) -> Result<Relevance> {
         let graph = &*model.graph;
         let output = graph.output();
-        let start = seed.relevance(&trace.output(output)?)?;
         let mut relevance = Relevance {
             values: vec![None; graph.nodes.len()],
             start: total(&start)?,

@@ -243,6 +243,18 @@ pub fn no_such_class(class: &str, classes: usize) -> Error {
     ))
 }
 
+/// A contrast without a class.
+pub fn contrast_needs_class() -> Error {
+    input("a contrast needs a class to start from; give --class beside --against".to_owned())
+}
+
+/// A contrast of a class with itself.
+pub fn contrast_with_itself(label: &str) -> Error {
+    input(format!(
+        "'{label}' cannot be set against itself; name another class"
+    ))
+}
+
 /// A layer that does not exist.
 pub fn no_such_layer(layer: &str, near: &str) -> Error {
     input(format!(
@@ -278,6 +290,14 @@ pub fn param_value(method: &str, param: &str, value: &str, expected: &str) -> Er
 pub fn cam_needs_gap(layer: &str, near: &str) -> Error {
     unsupported(format!(
         "cam is not defined at '{layer}': it needs the layer that goes through global average pooling into one linear layer; {near}"
+    ))
+}
+
+/// A method whose memory grows with the square of a layer's cells.
+pub fn grid_too_fine(method: &str, layer: &str, grid: [usize; 2], most: usize) -> Error {
+    unsupported(format!(
+        "{method} is not offered at '{layer}': its grid of {} x {} cells is larger than {most} cells; choose a deeper layer",
+        grid[0], grid[1]
     ))
 }
 

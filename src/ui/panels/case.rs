@@ -2,6 +2,7 @@
 
 use egui::{Align, Frame, Key, Label, Layout, Panel, RichText, ScrollArea, Ui};
 
+use super::aim::aim_ui;
 use super::{findings, top};
 use crate::model::facts::Provenance;
 use crate::text::window as words;
@@ -20,6 +21,7 @@ pub(in crate::ui) fn case_ui(app: &mut App, ui: &mut Ui) {
     egui::CentralPanel::no_frame().show(ui, |ui| {
         // The finding comes first: it is what a reader looks for.
         explained_ui(app, ui);
+        aim_ui(app, ui);
         ui.add_space(space::M);
         rule_ui(ui);
         ui.add_space(space::S);

@@ -1,20 +1,21 @@
 //! One panel: method, layer, picture with heat, colour scale, and what must be said about the map.
 
 use egui::{
-    Align, Align2, Button, Color32, ComboBox, CornerRadius, Label, Layout, PointerButton, Rect,
-    RectAlign, Response, RichText, Role, Sense, Stroke, StrokeKind, Tooltip, Ui, UiBuilder,
-    WidgetInfo, pos2, vec2,
+    Align, Align2, Button, Color32, CornerRadius, Label, Layout, PointerButton, Rect, Response,
+    RichText, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2,
 };
 
-use super::sheets::method_card_ui;
-use crate::explain::catalogue::{self, METHODS};
+use super::method_menu::method_menu_ui;
+use crate::explain::RawMap;
+use crate::explain::catalogue::{self, Place};
 use crate::post::Field;
 use crate::render::crop_in_source;
-use crate::session::MapState;
+use crate::session::{Growing, MapState};
+use crate::text::method as method_words;
 use crate::text::window as words;
 use crate::ui::App;
 use crate::ui::command::Command;
-use crate::ui::theme::{self, space};
+use crate::ui::theme;
 use crate::ui::viewport::Placed;
 use crate::ui::widgets::{colour_scale_ui, depth_ui};
 
@@ -55,7 +56,7 @@ fn header_ui(app: &mut App, ui: &mut Ui, panel: usize) {
     ui.spacing_mut().interact_size.y = 24.0;
     ui.spacing_mut().button_padding.y = 2.0;
     ui.horizontal(|ui| {
-        method_ui(app, ui, panel, now.method);
+        method_menu_ui(app, ui, panel, now.method);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             if app.grid.panels.len() > 1 {
                 let close = Button::new(RichText::new("×").color(p.muted)).frame(false);
@@ -79,7 +80,9 @@ fn header_ui(app: &mut App, ui: &mut Ui, panel: usize) {
                     panel.own = None;
                 }
             }
-            if let Some(stop) = app.stops.list.get(now.stop) {
+            let is_image = catalogue::find(now.method).is_ok_and(|m| m.place == Place::Image);
+            let shown = if is_image { 0 } else { now.stop };
+            if let Some(stop) = app.stops.list.get(shown) {
                 let name = RichText::new(&stop.name).font(theme::medium(theme::size::BODY));
                 ui.add(Label::new(name).truncate());
             }
@@ -88,7 +91,19 @@ fn header_ui(app: &mut App, ui: &mut Ui, panel: usize) {
     if app.stops.list.is_empty() {
         return;
     }
-    let (slider, moved) = depth_ui(ui, &words::layer_of_panel(panel + 1), &app.stops, now.stop);
+    let is_image = catalogue::find(now.method).is_ok_and(|m| m.place == Place::Image);
+    let (slider, moved) = ui
+        .add_enabled_ui(!is_image, |ui| {
+            let stop = if is_image { 0 } else { now.stop };
+            depth_ui(ui, &words::layer_of_panel(panel + 1), &app.stops, stop)
+        })
+        .inner;
+    if is_image {
+        slider.on_disabled_hover_text(method_words::NO_DEPTH);
+        let text = RichText::new(method_words::NO_DEPTH).small().color(p.muted);
+        ui.add(Label::new(text).truncate());
+        return;
+    }
     let count = app.stops.list.len();
     if let Some(stop) = app.stops.list.get(moved.unwrap_or(now.stop)) {
         slider.on_hover_text(words::layer_hint(
@@ -110,38 +125,6 @@ fn header_ui(app: &mut App, ui: &mut Ui, panel: usize) {
     if let Some(stop) = moved {
         app.grid.selected = panel;
         app.grid.move_to(panel, stop);
-        ui.ctx().request_repaint();
-    }
-}
-
-fn method_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &'static str) {
-    let Ok(method) = catalogue::find(now) else {
-        return;
-    };
-    let mut chosen = now;
-    let combo = ui.name_inputs(words::method_of_panel(panel + 1), |ui| {
-        ui.spacing_mut().button_padding.x = 8.0;
-        ComboBox::from_id_salt(("method", panel))
-            .selected_text(RichText::new(method.label).font(theme::semibold(theme::size::HEADING)))
-            .width(128.0)
-            .show_ui(ui, |ui| {
-                ui.set_min_width(180.0);
-                ui.spacing_mut().item_spacing.y = 2.0;
-                for method in METHODS {
-                    let entry = ui.selectable_value(&mut chosen, method.id, method.label);
-                    // Beside the list, not over it.
-                    let mut card = Tooltip::for_enabled(&entry);
-                    card.popup = card.popup.align(RectAlign::RIGHT_START).gap(space::M);
-                    card.show(|ui| method_card_ui(ui, method));
-                }
-            })
-    });
-    combo.response.on_hover_ui(|ui| method_card_ui(ui, method));
-    if chosen != now
-        && let Some(panel_state) = app.grid.panels.get_mut(panel)
-    {
-        panel_state.method = chosen;
-        app.grid.selected = panel;
         ui.ctx().request_repaint();
     }
 }
@@ -178,7 +161,7 @@ fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64;
     let scale =
         Rect::from_min_max(pos2(well.left(), area.bottom()), well.max).shrink2(vec2(12.0, 4.0));
     if let Some(cell) = app.cells.get(panel)
-        && matches!(cell.state, MapState::Ready(_))
+        && matches!(cell.state, MapState::Ready(_) | MapState::Growing(_))
         && !cell.range.is_flat()
         && app
             .heats
@@ -197,10 +180,8 @@ fn name_for_readers(app: &App, response: &Response, panel: usize) {
     let method = state
         .and_then(|p| catalogue::find(p.method).ok())
         .map_or("", |m| m.label);
-    let layer = state
-        .and_then(|p| app.stops.list.get(p.stop))
-        .map_or("", |stop| stop.name.as_str());
-    let name = words::picture_of_panel(panel + 1, method, layer);
+    let layer = app.key_of(panel).map(|key| key.layer).unwrap_or_default();
+    let name = words::picture_of_panel(panel + 1, method, &layer);
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &name));
 }
 
@@ -236,7 +217,7 @@ fn heat_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) {
     let (Some(cell), Some(heat)) = (app.cells.get(panel), app.heats.get_mut(panel)) else {
         return;
     };
-    if !matches!(cell.state, MapState::Ready(_)) {
+    if !matches!(cell.state, MapState::Ready(_) | MapState::Growing(_)) {
         return;
     }
     let texture = heat.texture(ui.ctx(), cell.range, &cell.look);
@@ -347,8 +328,18 @@ fn says_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect) {
                 egui::Spinner::new().size(20.0).color(theme::ON_WELL_QUIET),
             );
         }
+        MapState::Growing(growing) => {
+            let growing = growing.clone();
+            notices_ui(app, ui, panel, inner, &growing.map);
+            growing_ui(app, ui, panel, inner, &growing);
+        }
         MapState::Failed(words) => said_ui(app, ui, panel, inner, words.clone(), false),
-        MapState::Ready(_) => {
+        MapState::Ready(map) => {
+            let map = map.clone();
+            notices_ui(app, ui, panel, inner, &map);
+            let Some(cell) = app.cells.get(panel) else {
+                return;
+            };
             let field = app.heats.get(panel).and_then(|heat| heat.field());
             if let Some((words, empty)) = field.and_then(|f| Some((f.notice.clone()?, f.empty))) {
                 let offer = empty && cell.look.post.sign != crate::plan::Sign::Signed;
@@ -367,8 +358,78 @@ fn says_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect) {
     }
 }
 
-/// One quiet line in a corner.
-fn chip(ui: &Ui, area: Rect, corner: Align2, words: &str, colour: Color32) {
+/// How far a map has come that takes many passes, with the way to stop it or to let it go on.
+fn growing_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect, growing: &Growing) {
+    let (words, button) = if growing.stopped {
+        let at = method_words::stopped_at(growing.done, growing.total);
+        (at, method_words::GO_ON)
+    } else {
+        let left = growing.left.map(|left| left.as_secs_f64());
+        let far = method_words::growing(growing.done, growing.total, left);
+        (far, method_words::STOP_MAP)
+    };
+    let size = vec2(area.width(), 30.0);
+    let rect = Align2::LEFT_BOTTOM.align_size_within_rect(size, area);
+    ui.painter().rect_filled(rect, 5.0, theme::WELL_VEIL);
+    let share = growing.done as f32 / growing.total.max(1) as f32;
+    let rail = Rect::from_min_size(
+        rect.left_bottom() - vec2(0.0, 2.0),
+        vec2(rect.width() * share, 2.0),
+    );
+    ui.painter()
+        .rect_filled(rail, 1.0, theme::palette(ui).accent);
+    let colour = if growing.stopped {
+        theme::ON_WELL_CAUTION
+    } else {
+        theme::ON_WELL
+    };
+    let font = theme::medium(theme::size::SMALL);
+    let galley = crate::ui::widgets::figures(ui, &words, &font, colour);
+    let at = Align2::LEFT_CENTER.anchor_size(rect.left_center() + vec2(8.0, 0.0), galley.size());
+    ui.painter().galley(at.min, galley, colour);
+    let spot = Rect::from_min_max(
+        pos2(rect.right() - 76.0, rect.top() + 4.0),
+        rect.max - vec2(4.0, 5.0),
+    );
+    let name = method_words::on_panel(button, panel + 1);
+    let pressed = ui.put(spot, Button::new(RichText::new(button).small()));
+    pressed.widget_info(|| WidgetInfo::labeled(Role::Button, true, &name));
+    if pressed.clicked()
+        && let Some(key) = app.key_of(panel)
+    {
+        if growing.stopped {
+            app.session.go_on(&key);
+        } else {
+            app.session.hold(&key);
+        }
+        app.want_again();
+    }
+}
+
+/// What must be known about a map, in a corner where no lung is: the whole of it under the pointer.
+fn notices_ui(app: &App, ui: &mut Ui, panel: usize, area: Rect, map: &RawMap) {
+    if app.peeking || !app.overlay {
+        return;
+    }
+    let mut lines: Vec<String> = Vec::new();
+    if map.target.is_none() {
+        lines.push(method_words::EVERY_CLASS.to_owned());
+    }
+    lines.extend(map.notices.iter().cloned());
+    let mut top = area.top();
+    for (i, line) in lines.iter().enumerate() {
+        let room = Rect::from_min_max(pos2(area.left(), top), area.max);
+        let rect = chip(ui, room, Align2::LEFT_TOP, line, theme::ON_WELL_CAUTION);
+        let id = ui.scope_id().with(("notice", panel, i));
+        let response = ui.interact(rect, id, Sense::hover());
+        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, line));
+        response.on_hover_text(line);
+        top = rect.bottom() + 4.0;
+    }
+}
+
+/// One quiet line in a corner; where it stands.
+fn chip(ui: &Ui, area: Rect, corner: Align2, words: &str, colour: Color32) -> Rect {
     let font = theme::medium(theme::size::SMALL);
     let job = egui::text::LayoutJob {
         wrap: egui::text::TextWrapping::truncate_at_width(area.width() - 16.0),
@@ -380,6 +441,7 @@ fn chip(ui: &Ui, area: Rect, corner: Align2, words: &str, colour: Color32) {
     ui.painter().rect_filled(rect, 5.0, theme::WELL_VEIL);
     ui.painter()
         .galley(rect.min + vec2(7.0, 4.0), galley, colour);
+    rect
 }
 
 /// A sentence at the foot of the picture, with the way out of an empty map.

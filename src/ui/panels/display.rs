@@ -5,6 +5,7 @@ use egui::{
     pos2, vec2,
 };
 
+use super::params::params_ui;
 use crate::plan::{Colormap, Normalise, OpacityMode, Sign};
 use crate::render::colormap;
 use crate::text::window as words;
@@ -12,7 +13,7 @@ use crate::ui::App;
 use crate::ui::command::Command;
 use crate::ui::state::{Look, Scope};
 use crate::ui::theme::{self, space};
-use crate::ui::widgets::{Amount, amount_ui, section_ui, segmented_ui};
+use crate::ui::widgets::{Amount, amount_ui, rule_ui, section_ui, segmented_ui};
 
 pub(in crate::ui) fn display_ui(app: &mut App, ui: &mut Ui) {
     egui::ScrollArea::vertical()
@@ -50,6 +51,10 @@ pub(in crate::ui) fn display_ui(app: &mut App, ui: &mut Ui) {
 
             ui.add_space(space::M);
             overlay_ui(app, ui);
+            ui.add_space(space::M);
+            rule_ui(ui);
+            ui.add_space(space::S);
+            params_ui(app, ui);
         });
 }
 

@@ -1,11 +1,14 @@
 //! The regions of the window.
 
+mod aim;
 mod bottom;
 mod case;
 mod cell;
 mod display;
 mod findings;
 mod grid;
+mod method_menu;
+mod params;
 mod sheets;
 mod top;
 

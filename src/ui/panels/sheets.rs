@@ -2,7 +2,8 @@
 
 use egui::{Context, Frame, Grid, Id, Key, Margin, Modal, RichText, ScrollArea, TextEdit, Ui};
 
-use crate::explain::catalogue::{METHODS, Method};
+use crate::explain::catalogue::{self, Method};
+use crate::text::method as method_words;
 use crate::text::{APP, RESEARCH_ONLY, window as words};
 use crate::ui::App;
 use crate::ui::app::Sheet;
@@ -99,27 +100,37 @@ fn keys_ui(ui: &mut Ui) {
 fn methods_ui(ui: &mut Ui) {
     title_ui(ui, &Command::Methods.label());
     ScrollArea::vertical().max_height(460.0).show(ui, |ui| {
-        for method in METHODS {
-            method_card_ui(ui, method);
+        for method in catalogue::all() {
+            method_card_ui(ui, method, None);
             ui.add_space(space::L);
         }
     });
 }
 
 /// What a method shows, where it misleads, and where it comes from.
-pub(super) fn method_card_ui(ui: &mut Ui, method: &Method) {
+pub(super) fn method_card_ui(ui: &mut Ui, method: &Method, cost: Option<&str>) {
     let muted = theme::palette(ui).muted;
     ui.spacing_mut().item_spacing.y = 3.0;
     ui.label(RichText::new(method.label).font(theme::semibold(theme::size::HEADING)));
-    ui.label(RichText::new(method.family).small().color(muted));
+    let family = if method.class_discriminative {
+        method.family.to_owned()
+    } else {
+        format!("{}, {}", method.family, method_words::EVERY_CLASS)
+    };
+    ui.label(RichText::new(family).small().color(muted));
     ui.add_space(space::XS);
     for (head, text) in [
         (words::SHOWS, method.shows),
         (words::WEAKNESS, method.weakness),
+        (method_words::COST, cost.unwrap_or(method.cost.formula)),
         (words::SOURCE, method.citation.text),
     ] {
         section_ui(ui, head);
         ui.label(text);
+    }
+    if let Some(ours) = method.reconstruction {
+        section_ui(ui, method_words::OURS);
+        ui.label(ours);
     }
 }
 
