@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::guided::Guided;
 use super::objective::Objective;
+use super::relevance::{Composite, Plan, Relevance};
 use crate::error::Result;
 use crate::job::Job;
 use crate::model::Model;
@@ -50,6 +51,10 @@ pub struct Pass {
     walks: Vec<(Objective, WalkRule, Taps)>,
     /// Layers that gradients will be asked for at, where that is known.
     layers: Option<Vec<NodeId>>,
+    /// Canonical networks with their rules, by composite.
+    plans: Vec<(&'static str, Arc<Plan>)>,
+    /// The newest relevance walk: its composite, what stood at the logits, and what came of it.
+    relevance: Option<(&'static str, Vec<f32>, Relevance)>,
 }
 
 impl Pass {
@@ -64,7 +69,48 @@ impl Pass {
             trace,
             walks: Vec::new(),
             layers: None,
+            plans: Vec::new(),
+            relevance: None,
         })
+    }
+
+    /// The rules of a composite for this network, made once.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub(super) fn plan(&mut self, model: &Model, name: &'static str) -> Result<Arc<Plan>> {
+        if let Some((_, plan)) = self.plans.iter().find(|(known, _)| *known == name) {
+            return Ok(Arc::clone(plan));
+        }
+        let composite = Composite::by_name(name)
+            .ok_or_else(|| fault::relevance_composite(name, &Composite::NAMES.join(", ")))?;
+        let plan = Arc::new(Plan::new(model, &composite)?);
+        self.plans.push((name, Arc::clone(&plan)));
+        Ok(plan)
+    }
+
+    /// Relevance at every node under a composite, from `start` at the logits. One walk serves all layers.
+    ///
+    /// # Errors
+    /// As [`Plan::walk`].
+    pub(super) fn relevance(
+        &mut self,
+        model: &Model,
+        name: &'static str,
+        start: Vec<f32>,
+        job: &Job,
+    ) -> Result<&Relevance> {
+        let known = |(n, s, _): &(&'static str, Vec<f32>, Relevance)| *n == name && *s == start;
+        if !self.relevance.as_ref().is_some_and(known) {
+            let plan = self.plan(model, name)?;
+            let seed = Tensor::from_slice(&start, (1, start.len()), model.device())?;
+            let walked = plan.walk_from(model, &self.trace, seed, job)?;
+            self.relevance = Some((name, start, walked));
+        }
+        match &self.relevance {
+            Some((_, _, relevance)) => Ok(relevance),
+            None => Err(fault::no_gradient(name)),
+        }
     }
 
     /// Says that gradients will be asked for at these nodes only, so that others need not be kept.

@@ -412,3 +412,41 @@ pub fn unfinished(done: usize, total: usize) -> String {
 
 /// A method that knows no class.
 pub const NO_CLASS: &str = "this method knows no class: its map is the same for every finding";
+
+// ---- relevance ---------------------------------------------------------------------------------
+
+/// BatchNorms that could not be brought into a convolution.
+pub fn relevance_norms_pass(count: usize, first: &str) -> String {
+    format!(
+        "{count} BatchNorm layers stand beside no convolution that could take them in, '{first}' first: they pass relevance on unchanged"
+    )
+}
+
+/// Gates that get no relevance.
+pub fn relevance_gates(count: usize) -> String {
+    format!(
+        "{count} gates are treated as constants: relevance goes to the features that they multiply"
+    )
+}
+
+/// LayerNorms under a stand-in rule.
+pub fn relevance_layer_norms(count: usize) -> String {
+    format!(
+        "{count} LayerNorms pass relevance on unchanged: no rule of relevance propagation is agreed on for them"
+    )
+}
+
+/// Attention under a stand-in rule.
+pub fn relevance_attention(count: usize) -> String {
+    format!(
+        "{count} attention layers are treated as means with constant weights (Ali et al. 2022): queries and keys get no relevance, the class token's start keeps its own"
+    )
+}
+
+/// The conservation gauge.
+pub fn relevance_conserved(share: f64) -> String {
+    format!(
+        "{:.1} % of the relevance at the output arrives at this layer; the rest was taken up by biases and stabilisers",
+        100.0 * share
+    )
+}

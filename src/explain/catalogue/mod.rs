@@ -4,6 +4,7 @@ mod gradient_cams;
 mod other_cams;
 mod perturbation;
 mod pixels;
+mod relevance;
 
 use serde::Serialize;
 
@@ -304,6 +305,7 @@ const TABLES: &[&[Method]] = &[
     other_cams::ROWS,
     perturbation::ROWS,
     pixels::ROWS,
+    relevance::ROWS,
 ];
 
 /// Every method, in the order of menus.

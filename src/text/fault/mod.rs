@@ -8,6 +8,7 @@ mod facts;
 mod model;
 mod model_file;
 mod onnx;
+mod relevance;
 
 use std::fmt::Display;
 use std::path::Path;
@@ -18,6 +19,7 @@ pub use facts::*;
 pub use model::*;
 pub use model_file::*;
 pub use onnx::*;
+pub use relevance::*;
 
 fn input(message: String) -> Error {
     Error::new(Kind::Input, message)

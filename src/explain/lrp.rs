@@ -1,0 +1,63 @@
+//! Layer-wise relevance propagation (Bach et al. 2015) as methods of the catalogue: one for each composite.
+
+use super::evidence::Places;
+use super::map::Grid;
+use super::pixels::channel_sum;
+use super::settings::Settings;
+use super::study::Study;
+use super::task::Drawn;
+use crate::error::Result;
+use crate::text::{fault, notice};
+
+pub(super) fn epsilon(study: &mut Study<'_>, settings: &Settings) -> Result<Drawn> {
+    lrp(study, settings, "epsilon")
+}
+
+pub(super) fn epsilon_plus(study: &mut Study<'_>, settings: &Settings) -> Result<Drawn> {
+    lrp(study, settings, "epsilon-plus")
+}
+
+pub(super) fn epsilon_plus_flat(study: &mut Study<'_>, settings: &Settings) -> Result<Drawn> {
+    lrp(study, settings, "epsilon-plus-flat")
+}
+
+pub(super) fn epsilon_gamma_box(study: &mut Study<'_>, settings: &Settings) -> Result<Drawn> {
+    lrp(study, settings, "epsilon-gamma-box")
+}
+
+pub(super) fn epsilon_alpha2_beta1(study: &mut Study<'_>, settings: &Settings) -> Result<Drawn> {
+    lrp(study, settings, "epsilon-alpha2-beta1")
+}
+
+/// Relevance at the study's layer, channels added. What stands at the logits is the gradient of the target there: 1 at
+/// the class for a raw logit (zennit's habit), -a at the other class of a contrast, the softmax's gradient for a
+/// probability.
+fn lrp(study: &mut Study<'_>, settings: &Settings, composite: &'static str) -> Result<Drawn> {
+    let objective = study.objective();
+    let mut start = objective.seed(&study.pass.logits, &study.model.facts);
+    if settings.is("start", "score") {
+        let score = study.score();
+        start.iter_mut().for_each(|r| *r *= score);
+    }
+    let notices = study.pass.plan(study.model, composite)?.notices.clone();
+    for words in notices {
+        study.notice(words);
+    }
+    let (node, job) = (study.node, study.job);
+    let relevance = study.pass.relevance(study.model, composite, start, job)?;
+    let Some(r) = relevance.at(node) else {
+        return Err(fault::no_gradient(&study.layer));
+    };
+    let places = Places::of(study.model, node, r)?;
+    let [height, width] = places.grid;
+    let values = channel_sum(&places.read(r, 0)?, height * width);
+    let (sum, at_logits) = (relevance.sum(node)?, relevance.start);
+    if at_logits.abs() > 1e-6 {
+        study.notice(notice::relevance_conserved(sum / at_logits));
+    }
+    Ok(Drawn::Grid(Grid {
+        width,
+        height,
+        values,
+    }))
+}

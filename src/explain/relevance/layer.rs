@@ -1,0 +1,266 @@
+//! A layer with weights under its rule, with the weights that the rule needs made once.
+
+use std::sync::OnceLock;
+
+use candle_core::Tensor;
+
+use super::elementwise::{constant, product, quotient, stabilised, zip};
+use super::rule::{Rule, STABILISER};
+use crate::error::Result;
+use crate::model::kernels::{Kernels, Prepared};
+use crate::model::op::Op;
+use crate::text::fault;
+
+/// A convolution or linear layer in canonical form (BatchNorm folded in), its rule, and its modified weights.
+pub(super) struct Layer {
+    /// With all of its parameters.
+    pub(super) whole: Op,
+    pub(super) rule: Rule,
+    /// Whether the input is known to be at least 0, so that its negative part need not be computed.
+    pub(super) nonnegative: bool,
+    /// What black and white become, per input channel, for the z-box rule.
+    pub(super) range: Option<[Vec<f32>; 2]>,
+    /// One modified layer for each [`Part`], made when first asked for.
+    parts: [OnceLock<Op>; 7],
+}
+
+/// Modified weights and biases.
+#[derive(Clone, Copy)]
+enum Part {
+    /// `W+`, `b+`.
+    Positive,
+    /// `W-`, `b-`.
+    Negative,
+    /// `W+` without bias.
+    PositiveOnly,
+    /// `W-` without bias.
+    NegativeOnly,
+    /// `W` without bias.
+    Unbiased,
+    /// 1 without bias.
+    Ones,
+    /// `W^2`, `b^2`.
+    Square,
+}
+
+impl Layer {
+    pub(super) fn new(whole: Op, rule: Rule, nonnegative: bool) -> Self {
+        Self {
+            whole,
+            rule,
+            nonnegative,
+            range: None,
+            parts: Default::default(),
+        }
+    }
+
+    /// Divides relevance `r` at the output. `x` is the input; `z` gives the output with its bias, where a rule asks.
+    pub(super) fn divide(
+        &self,
+        kernels: &dyn Kernels,
+        x: &Tensor,
+        z: impl FnOnce() -> Result<Tensor>,
+        r: &Tensor,
+    ) -> Result<Tensor> {
+        match self.rule {
+            Rule::Pass => {
+                if x.dims() == r.dims() {
+                    return Ok(r.clone());
+                }
+                let (found, expected) = (format!("{:?}", r.dims()), format!("{:?}", x.dims()));
+                Err(fault::shape("relevance, rule pass", &found, &expected))
+            }
+            Rule::Epsilon(e) => {
+                let s = quotient(r, &z()?, e)?;
+                product(x, &vjp(kernels, &self.whole, &s, x)?)
+            }
+            Rule::Norm => {
+                let s = quotient(r, &z()?, STABILISER)?;
+                product(x, &vjp(kernels, &self.whole, &s, x)?)
+            }
+            Rule::ZPlus => {
+                let signs = self.signs(x)?;
+                let s = quotient(r, &self.forward(kernels, &signs, true)?, STABILISER)?;
+                self.backward(kernels, &signs, true, &s)
+            }
+            Rule::AlphaBeta { alpha, beta } => {
+                let signs = self.signs(x)?;
+                let s = quotient(r, &self.forward(kernels, &signs, true)?, STABILISER)?;
+                let t = quotient(r, &self.forward(kernels, &signs, false)?, STABILISER)?;
+                let up = self.backward(kernels, &signs, true, &s)?;
+                let down = self.backward(kernels, &signs, false, &t)?;
+                zip([&up, &down], |[up, down]| alpha * up - beta * down)
+            }
+            Rule::Gamma(g) => self.gamma(kernels, x, &z()?, r, g),
+            Rule::ZBox => self.z_box(kernels, x, r),
+            Rule::Flat | Rule::WSquare => {
+                let part = match self.rule {
+                    Rule::Flat => Part::Ones,
+                    _ => Part::Square,
+                };
+                let op = self.part(part)?;
+                let ones = zip([x], |_| 1.0)?;
+                let s = quotient(r, &kernels.apply(op, &[&ones])?, STABILISER)?;
+                vjp(kernels, op, &s, x)
+            }
+        }
+    }
+
+    /// With p the positive and n the negative contributions, `z = p + n`: a positive output divides by `z + g p`, a
+    /// negative one by `z + g n`. Since `n = z - p`, two convolutions and two gradients do for the five and four of the
+    /// definition.
+    fn gamma(
+        &self,
+        kernels: &dyn Kernels,
+        x: &Tensor,
+        z: &Tensor,
+        r: &Tensor,
+        g: f32,
+    ) -> Result<Tensor> {
+        let signs = self.signs(x)?;
+        let p = self.forward(kernels, &signs, true)?;
+        let up = move |[r, z, p]: [f32; 3]| {
+            if z > 0.0 {
+                r / stabilised(z + g * p, STABILISER)
+            } else {
+                0.0
+            }
+        };
+        let down = move |[r, z, p]: [f32; 3]| {
+            if z < 0.0 {
+                r / stabilised(z + g * (z - p), STABILISER)
+            } else {
+                0.0
+            }
+        };
+        let all = zip([r, z, &p], |v| up(v) + (1.0 + g) * down(v))?;
+        let more = zip([r, z, &p], |v| up(v) - down(v))?;
+        let common = vjp(kernels, &self.whole, &all, x)?;
+        let positive = self.backward(kernels, &signs, true, &more)?;
+        zip([x, &common, &positive], |[x, c, p]| x * c + g * p)
+    }
+
+    /// The biases of the three terms cancel and are left out.
+    fn z_box(&self, kernels: &dyn Kernels, x: &Tensor, r: &Tensor) -> Result<Tensor> {
+        let Some([low, high]) = &self.range else {
+            return Err(fault::relevance_box(self.whole.label()));
+        };
+        let (low, high) = (constant(x, low)?, constant(x, high)?);
+        let whole = self.part(Part::Unbiased)?;
+        let positive = self.part(Part::PositiveOnly)?;
+        let negative = self.part(Part::NegativeOnly)?;
+        let z = kernels.apply(whole, &[x])?;
+        let zl = kernels.apply(positive, &[&low])?;
+        let zh = kernels.apply(negative, &[&high])?;
+        let s = zip([r, &z, &zl, &zh], |[r, z, l, h]| {
+            r / stabilised(z - l - h, STABILISER)
+        })?;
+        let from_x = product(x, &vjp(kernels, whole, &s, x)?)?;
+        let from_low = product(&low, &vjp(kernels, positive, &s, x)?)?;
+        let from_high = product(&high, &vjp(kernels, negative, &s, x)?)?;
+        zip([&from_x, &from_low, &from_high], |[x, l, h]| x - l - h)
+    }
+
+    /// The positive and, where there is one, the negative part of an input.
+    fn signs(&self, x: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        if self.nonnegative {
+            return Ok((x.clone(), None));
+        }
+        let positive = zip([x], |[x]| x.max(0.0))?;
+        Ok((positive, Some(zip([x], |[x]| x.min(0.0))?)))
+    }
+
+    /// The sum of the contributions of one sign; the bias of that sign belongs to it.
+    fn forward(
+        &self,
+        kernels: &dyn Kernels,
+        (plus, minus): &(Tensor, Option<Tensor>),
+        positive: bool,
+    ) -> Result<Tensor> {
+        let (first, second) = match positive {
+            true => (Part::Positive, Part::NegativeOnly),
+            false => (Part::Negative, Part::PositiveOnly),
+        };
+        let z = kernels.apply(self.part(first)?, &[plus])?;
+        match minus {
+            Some(minus) => {
+                let rest = kernels.apply(self.part(second)?, &[minus])?;
+                zip([&z, &rest], |[a, b]| a + b)
+            }
+            None => Ok(z),
+        }
+    }
+
+    /// What the contributions of one sign hand back for `s` at the output.
+    fn backward(
+        &self,
+        kernels: &dyn Kernels,
+        (plus, minus): &(Tensor, Option<Tensor>),
+        positive: bool,
+        s: &Tensor,
+    ) -> Result<Tensor> {
+        let (first, second) = match positive {
+            true => (Part::Positive, Part::NegativeOnly),
+            false => (Part::Negative, Part::PositiveOnly),
+        };
+        let g = vjp(kernels, self.part(first)?, s, plus)?;
+        match minus {
+            Some(minus) => {
+                let h = vjp(kernels, self.part(second)?, s, minus)?;
+                zip([plus, &g, minus, &h], |[p, g, m, h]| p * g + m * h)
+            }
+            None => product(plus, &g),
+        }
+    }
+
+    fn part(&self, part: Part) -> Result<&Op> {
+        let Some(cell) = self.parts.get(part as usize) else {
+            return Err(fault::shape("relevance", "no such part", "a part"));
+        };
+        if let Some(op) = cell.get() {
+            return Ok(op);
+        }
+        let op = modified(&self.whole, part)?;
+        Ok(cell.get_or_init(|| op))
+    }
+}
+
+/// A layer with other weights and biases.
+fn modified(op: &Op, part: Part) -> Result<Op> {
+    let change = |t: &Tensor| -> Result<Tensor> {
+        Ok(match part {
+            Part::Positive | Part::PositiveOnly => t.relu()?,
+            Part::Negative | Part::NegativeOnly => t.minimum(&t.zeros_like()?)?,
+            Part::Unbiased => t.clone(),
+            Part::Ones => t.ones_like()?,
+            Part::Square => t.sqr()?,
+        })
+    };
+    let has_bias = matches!(part, Part::Positive | Part::Negative | Part::Square);
+    let bias_of =
+        |bias: &Option<Tensor>| bias.as_ref().filter(|_| has_bias).map(change).transpose();
+    match op {
+        Op::Conv2d(conv) => {
+            let mut conv = conv.clone();
+            conv.weight = change(&conv.weight)?;
+            conv.bias = bias_of(&conv.bias)?;
+            conv.prepared = Prepared::default();
+            Ok(Op::Conv2d(conv))
+        }
+        Op::Linear { weight, bias, .. } => Ok(Op::linear(change(weight)?, bias_of(bias)?)),
+        op => Err(fault::shape(
+            "relevance",
+            op.label(),
+            "a layer with weights",
+        )),
+    }
+}
+
+/// The gradient at an operation's one input.
+pub(super) fn vjp(kernels: &dyn Kernels, op: &Op, s: &Tensor, x: &Tensor) -> Result<Tensor> {
+    let shares = kernels.grad(op, &[x], s, s)?;
+    shares
+        .into_iter()
+        .next()
+        .ok_or_else(|| fault::shape(op.label(), "no gradient", "one"))
+}

@@ -1,0 +1,268 @@
+//! Layer-wise relevance propagation (Bach et al., PLoS ONE 2015): the score of a class is handed down from layer to
+//! layer until it lies on the pixels.
+//!
+//! A [`Composite`] says which [`Rule`] each layer follows, a [`Plan`] brings a network into canonical form and keeps the
+//! modified weights, and [`Plan::walk`] hands a [`Seed`] down through a pass that has been traced. Names and nodes stay those
+//! of the network, so [`Relevance`] can be asked at every layer. Values and defaults are zennit's (Anders et al., arXiv
+//! 2106.13200); its leftover factor `1 / sqrt(1 + 1e-5)` of every folded BatchNorm is left out.
+
+mod composite;
+mod elementwise;
+mod layer;
+mod plan;
+mod rule;
+mod seed;
+
+use candle_core::Tensor;
+
+pub use composite::Composite;
+pub use plan::Plan;
+pub use rule::{Rule, STABILISER};
+pub use seed::Seed;
+
+use crate::error::Result;
+use crate::job::Job;
+use crate::model::Model;
+use crate::model::forward::Trace;
+use crate::model::graph::{Graph, Node, NodeId};
+use crate::model::kernels::{Kernels, values};
+use crate::text::{fault, window};
+use elementwise::{per_channel, product, quotient, sum, total, zip};
+use plan::{Action, Weighted};
+
+/// What a walk left at every node.
+pub struct Relevance {
+    /// In the shape of each node's output; `None` where nothing arrived.
+    values: Vec<Option<Tensor>>,
+    /// The sum at the logits.
+    pub start: f64,
+}
+
+/// How much of the relevance at the logits has come through to a layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conserved {
+    /// The layer.
+    pub layer: String,
+    /// Sum of its relevance.
+    pub sum: f64,
+    /// The sum over that at the logits, 1 where all came through; `None` where the logits' sum is 0 (class against
+    /// class).
+    pub share: Option<f64>,
+}
+
+impl Plan {
+    /// Hands `seed` down through a traced pass, to the input.
+    ///
+    /// # Errors
+    /// A class that does not exist, a trace of another network, relevance beyond the range of numbers, cancellation.
+    pub fn walk(&self, model: &Model, trace: &Trace, seed: Seed, job: &Job) -> Result<Relevance> {
+        let start = seed.relevance(&trace.output(model.graph.output())?)?;
+        self.walk_from(model, trace, start, job)
+    }
+
+    /// As [`Plan::walk`] with any relevance at the logits, `[1, classes]`.
+    ///
+    /// # Errors
+    /// As [`Plan::walk`].
+    pub fn walk_from(
+        &self,
+        model: &Model,
+        trace: &Trace,
+        start: Tensor,
+        job: &Job,
+    ) -> Result<Relevance> {
+        let graph = &*model.graph;
+        let output = graph.output();
+        let mut relevance = Relevance {
+            values: vec![None; graph.nodes.len()],
+            start: total(&start)?,
+        };
+        if let Some(slot) = relevance.values.get_mut(output) {
+            *slot = Some(start);
+        }
+        let steps = graph.nodes.len();
+        for (id, node) in graph.nodes.iter().enumerate().rev() {
+            job.check()?;
+            job.progress(window::BACKWARD, steps - id, steps);
+            let (Some(r), Some(action)) = (relevance.at(id).cloned(), self.actions.get(id)) else {
+                continue;
+            };
+            let step = Step {
+                kernels: model.kernels(),
+                trace,
+                node,
+                id,
+            };
+            for (input, share) in step.shares(action, &r)? {
+                relevance.add(input, share)?;
+            }
+        }
+        relevance.check(graph)?;
+        Ok(relevance)
+    }
+}
+
+/// A node at its turn in the walk.
+struct Step<'a> {
+    kernels: &'a dyn Kernels,
+    trace: &'a Trace,
+    node: &'a Node,
+    id: NodeId,
+}
+
+impl Step<'_> {
+    /// What goes to which node.
+    fn shares(&self, action: &Action, r: &Tensor) -> Result<Vec<(NodeId, Tensor)>> {
+        let Some(&input) = self.node.inputs.first() else {
+            return Ok(Vec::new());
+        };
+        let op = &self.node.op;
+        let x = || self.trace.output(input);
+        Ok(match action {
+            Action::End => Vec::new(),
+            Action::Pass => vec![(input, r.clone())],
+            Action::Gradient => {
+                let inputs = self.inputs()?;
+                let inputs: Vec<&Tensor> = inputs.iter().collect();
+                // None of these gradients reads the output.
+                let shares = self.kernels.grad(op, &inputs, r, r)?;
+                self.node.inputs.iter().copied().zip(shares).collect()
+            }
+            Action::Norm => {
+                let (x, z) = (x()?, self.trace.output(self.id)?);
+                let s = quotient(r, &z, STABILISER)?;
+                vec![(input, product(&x, &layer::vjp(self.kernels, op, &s, &x)?)?)]
+            }
+            Action::Sum => {
+                let parts = self.inputs()?;
+                let [a, b] = parts.as_slice() else {
+                    return Err(fault::shape(&self.node.name, "other inputs", "two"));
+                };
+                let share =
+                    |[a, b, r]: [f32; 3]| a * (r / elementwise::stabilised(a + b, STABILISER));
+                let shares = [zip([a, b, r], share)?, zip([b, a, r], share)?];
+                self.node.inputs.iter().copied().zip(shares).collect()
+            }
+            Action::Attention => {
+                let (x, z) = (x()?, self.trace.output(self.id)?);
+                let s = quotient(r, &z, STABILISER)?;
+                let g = product(&x, &layer::vjp(self.kernels, op, &s, &x)?)?;
+                // Queries and keys make the weights, which are constants; values are the last third.
+                let channels = x.dim(1)?;
+                let keep: Vec<f32> = (0..channels)
+                    .map(|c| if c >= channels / 3 * 2 { 1.0 } else { 0.0 })
+                    .collect();
+                vec![(input, per_channel(&g, &keep, &keep, |g, keep, _| g * keep)?)]
+            }
+            Action::Weights(weighted) => vec![self.weighted(weighted, input, r)?],
+        })
+    }
+
+    fn inputs(&self) -> Result<Vec<Tensor>> {
+        let inputs = self.node.inputs.iter();
+        inputs.map(|&input| self.trace.output(input)).collect()
+    }
+
+    fn weighted(&self, at: &Weighted, input: NodeId, r: &Tensor) -> Result<(NodeId, Tensor)> {
+        let z = || self.trace.output(at.end);
+        let share = match &at.threshold {
+            None => {
+                let x = self.trace.output(input)?;
+                at.layer.divide(self.kernels, &x, z, r)?
+            }
+            Some(threshold) => {
+                let x = self.trace.output(threshold.from)?;
+                let t = threshold.input(&x)?;
+                let r = at.layer.divide(self.kernels, &t, z, r)?;
+                threshold.inside(&r, &x)?
+            }
+        };
+        Ok((input, share))
+    }
+}
+
+impl Relevance {
+    fn add(&mut self, node: NodeId, share: Tensor) -> Result<()> {
+        if let Some(slot) = self.values.get_mut(node) {
+            *slot = Some(match slot.take() {
+                Some(before) => sum(&before, &share)?,
+                None => share,
+            });
+        }
+        Ok(())
+    }
+
+    /// Relevance at a node, `[1, C, H, W]` or `[1, features]`; `None` where nothing arrived (gates).
+    pub fn at(&self, node: NodeId) -> Option<&Tensor> {
+        self.values.get(node)?.as_ref()
+    }
+
+    /// Relevance at a node with a grid, summed over channels: rows, columns and values in row-major order. `None` where
+    /// nothing arrived.
+    ///
+    /// # Errors
+    /// A node without a grid.
+    pub fn channel_sum(&self, node: NodeId) -> Result<Option<(usize, usize, Vec<f32>)>> {
+        let Some(r) = self.at(node) else {
+            return Ok(None);
+        };
+        let (_, _, h, w) = r.dims4()?;
+        let mut sums = vec![0f64; h * w];
+        for plane in values(&r.narrow(0, 0, 1)?)?.chunks_exact((h * w).max(1)) {
+            for (sum, v) in sums.iter_mut().zip(plane) {
+                *sum += f64::from(*v);
+            }
+        }
+        Ok(Some((h, w, sums.into_iter().map(|v| v as f32).collect())))
+    }
+
+    /// The sum of relevance at a node; 0 where nothing arrived.
+    ///
+    /// # Errors
+    /// Fails when the device does.
+    pub fn sum(&self, node: NodeId) -> Result<f64> {
+        self.at(node).map_or(Ok(0.0), total)
+    }
+
+    /// How much came through, from the input over the stages to the logits. Only what all paths run through is told:
+    /// a layer inside a block holds its path's part.
+    ///
+    /// # Errors
+    /// Fails when the device does.
+    pub fn conserved(&self, graph: &Graph) -> Result<Vec<Conserved>> {
+        let stages = graph
+            .stages
+            .iter()
+            .filter_map(|name| Some((name.as_str(), graph.find(name)?)));
+        let ends = |id: NodeId| graph.nodes.get(id).map(|node| (node.name.as_str(), id));
+        let layers = ends(0)
+            .into_iter()
+            .chain(stages)
+            .chain(ends(graph.output()));
+        layers
+            .map(|(layer, id)| {
+                let sum = self.sum(id)?;
+                // Rounding alone keeps a difference of two from being 0.
+                let share = (self.start.abs() > 1e-6).then(|| sum / self.start);
+                Ok(Conserved {
+                    layer: layer.to_owned(),
+                    sum,
+                    share,
+                })
+            })
+            .collect()
+    }
+
+    /// Names the first layer, from the logits, where relevance is no finite number.
+    fn check(&self, graph: &Graph) -> Result<()> {
+        if self.sum(0)?.is_finite() {
+            return Ok(());
+        }
+        for (id, node) in graph.nodes.iter().enumerate().rev() {
+            if !self.sum(id)?.is_finite() {
+                return Err(fault::relevance_not_finite(&node.name));
+            }
+        }
+        Ok(())
+    }
+}
