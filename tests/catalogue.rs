@@ -8,8 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use camlens::explain::catalogue::{self, Domain, Layout};
 use support::camlens;
 
-/// The ids that acceptance knows (DESIGN.md, section 5), less those of relevance methods.
-const IDS: [&str; 34] = [
+/// The ids that stand so far of DESIGN.md, section 5.
+const IDS: [&str; 39] = [
+    "lrp-epsilon",
+    "lrp-epsilon-plus",
+    "lrp-epsilon-plus-flat",
+    "lrp-epsilon-gamma-box",
+    "lrp-epsilon-alpha2-beta1",
     "cam",
     "grad-cam",
     "grad-cam++",
