@@ -377,3 +377,29 @@ fn what_misleads_is_said_on_the_panel() {
     until(&mut h, "EigenCAM", App::is_complete);
     h.get_by_label(words::EVERY_CLASS);
 }
+
+/// `cargo test --test window -- --ignored look_at_methods` draws the menus into the temporary folder.
+#[test]
+#[ignore = "for the eye"]
+fn look_at_methods() {
+    assert!(can_draw());
+    let mut h = window();
+    h.set_size(vec2(1360.0, 860.0));
+    steps(&mut h, 5);
+    let save = |h: &mut Harness<'_, App>, name: &str| {
+        steps(h, 10);
+        let path = std::env::temp_dir().join(format!("camlens-{name}.png"));
+        h.render().unwrap().save(path).unwrap();
+    };
+    open_menu(&mut h);
+    let entry = h.get_by_role_and_label(Role::Button, "EigenCAM").rect();
+    h.hover_at(entry.center());
+    steps(&mut h, 60);
+    save(&mut h, "menu");
+    h.key_press(Key::Escape);
+    endless(&mut h);
+    h.get_by_label(words::CONTRAST).click();
+    steps(&mut h, 3);
+    h.get_by_label(words::NEGATED).click_accesskit();
+    save(&mut h, "growing");
+}

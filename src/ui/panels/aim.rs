@@ -19,26 +19,8 @@ pub(super) fn aim_ui(app: &mut App, ui: &mut Ui) {
     ui.horizontal(|ui| {
         ui.spacing_mut().interact_size.y = 18.0;
         ui.spacing_mut().button_padding.y = 1.0;
-        let plain = target == Target::from(target.class);
-        if !plain {
-            let label = |class: usize| {
-                let finding = app.session.findings().get(class);
-                finding.map(|f| f.label.clone()).unwrap_or_default()
-            };
-            let formula = target.formula(label);
-            let close = Button::new(
-                RichText::new(format!("{formula}  ×"))
-                    .small()
-                    .color(p.accent),
-            );
-            let close = ui.add(close.truncate()).on_hover_text(words::PLAIN_TARGET);
-            close.widget_info(|| {
-                egui::WidgetInfo::labeled(egui::Role::Button, true, words::PLAIN_TARGET)
-            });
-            if close.clicked() {
-                app.aim = Aim::default();
-            }
-        }
+        // The menu's button is drawn first: after a formula that comes and goes it would be another widget to
+        // egui, and the menu would close at the first choice.
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let text = RichText::new(words::CONTRAST).small().color(p.muted);
             let button = ui
@@ -47,8 +29,31 @@ pub(super) fn aim_ui(app: &mut App, ui: &mut Ui) {
             Popup::menu(&button)
                 .close_behavior(PopupCloseBehavior::CloseOnClickOutside)
                 .show(|ui| menu_ui(app, ui, target.class));
+            if target != Target::from(target.class) {
+                ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                    formula_ui(app, ui, &target);
+                });
+            }
         });
     });
+}
+
+/// What is explained as a formula; a click takes it back to the finding alone.
+fn formula_ui(app: &mut App, ui: &mut Ui, target: &Target) {
+    let label = |class: usize| {
+        let finding = app.session.findings().get(class);
+        finding.map(|f| f.label.clone()).unwrap_or_default()
+    };
+    let text = RichText::new(format!("{}  ×", target.formula(label)))
+        .small()
+        .color(theme::palette(ui).accent);
+    let close = ui
+        .add(Button::new(text).truncate())
+        .on_hover_text(words::PLAIN_TARGET);
+    close.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, words::PLAIN_TARGET));
+    if close.clicked() {
+        app.aim = Aim::default();
+    }
 }
 
 /// A network with one output says yes or no: both can be explained.
