@@ -100,7 +100,7 @@ pub fn command(word: Word) -> String {
         Word::Panels(count) => return format!("{count} panels"),
         Word::RemovePanel => "Remove this panel",
         Word::PresetDepth => "One method, every stage",
-        Word::PresetMethods => "One layer, every method",
+        Word::PresetMethods => "One layer, six methods",
         Word::PresetDefault => "First look",
         Word::ToggleLinkedDepth => "Same layer in all panels",
         Word::PreviousFinding => "Previous finding",
