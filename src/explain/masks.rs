@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+use super::batches::{dim, images};
 use super::study::Study;
 use crate::error::Result;
 
@@ -12,24 +13,10 @@ use crate::error::Result;
 /// # Errors
 /// A device that fails.
 pub(super) fn masked<M: AsRef<[f32]> + Sync>(study: &Study<'_>, masks: &[M]) -> Result<Tensor> {
-    let input = study.input;
-    let pixels = input.height * input.width;
-    let image = &input.values[..input.channels * pixels];
-    let mut batch = vec![0f32; masks.len() * image.len()];
-    batch
-        .par_chunks_exact_mut(image.len().max(1))
-        .zip(masks)
-        .for_each(|(out, mask)| {
-            let planes = out
-                .chunks_exact_mut(pixels.max(1))
-                .zip(image.chunks_exact(pixels.max(1)));
-            for (out, x) in planes {
-                for ((o, x), m) in out.iter_mut().zip(x).zip(mask.as_ref()) {
-                    *o = x * m;
-                }
-            }
-        });
-    batch_of(study, batch, masks.len())
+    let x = &study.input.values;
+    images(study, masks.len(), |index, out| {
+        dim(out, x, masks[index].as_ref());
+    })
 }
 
 /// Images that lie one behind the other as a batch, `[N, C, H, W]`.
