@@ -106,6 +106,7 @@ fn every_row_says_everything() {
                 channels,
                 input: [224, 224],
                 stages: &[64, channels],
+                last: channels,
             };
             method.passes(&layout, &none)
         };

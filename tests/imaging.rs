@@ -65,6 +65,7 @@ fn raw_map(width: usize, height: usize, values: Vec<f32>) -> RawMap {
         model_size: [224, 224],
         source_from_model: Affine::scale_to([448, 336], [224, 224]),
         source_size: [448, 336],
+        blur_px: 0.0,
         notices: Vec::new(),
     }
 }

@@ -102,6 +102,65 @@ pub(super) fn smooth(components: &[f32], evidence: &Evidence<'_>) -> Result<Grid
     Ok(Grid::of(principal(components, evidence.cells())?, evidence))
 }
 
+/// What denoising kept.
+pub(super) struct Kept {
+    /// Singular values that were kept.
+    pub(super) kept: usize,
+    /// Singular values in all.
+    pub(super) of: usize,
+    /// Share of the squares' sum that they hold; `None` where all channels are constant.
+    pub(super) energy: Option<f64>,
+}
+
+/// The best approximation of channels `[K, cells]`, each less its mean, by their leading singular values: `floor(share
+/// min(K, cells))` of them, at least 1. The means are added back where that is asked for.
+///
+/// # Errors
+/// A matrix product fails.
+pub(super) fn denoise(
+    channels: &[f32],
+    cells: usize,
+    share: f64,
+    add_back: bool,
+) -> Result<(Vec<f32>, Kept)> {
+    let cells = cells.max(1);
+    let count = channels.len() / cells;
+    let x = centred(channels, cells);
+    let of = count.min(cells);
+    // The share of a whole number must not fall under it by rounding.
+    let kept = ((share * of as f64 + 1e-9).floor() as usize).clamp(1, of.max(1));
+    let of_cells = cells <= count;
+    let gram = gram(&x, count, cells, of_cells)?;
+    let eigen = SymmetricEigen::new(DMatrix::from_row_slice(of, of, &gram));
+    let mut order: Vec<usize> = (0..of).collect();
+    order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+    order.truncate(kept);
+    let basis = eigen.eigenvectors.select_columns(&order);
+    // Rows of x are channels: projected on the leading patterns of places, or of channels.
+    let x = DMatrix::from_row_slice(count, cells, &x);
+    let near = match of_cells {
+        true => &x * &basis * basis.transpose(),
+        false => &basis * (basis.transpose() * &x),
+    };
+    let total: f64 = eigen.eigenvalues.iter().map(|v| v.max(0.0)).sum();
+    let held: f64 = order.iter().map(|&i| eigen.eigenvalues[i].max(0.0)).sum();
+    let means = channels.chunks_exact(cells).map(|row| {
+        let row: Vec<f64> = row.iter().map(|v| f64::from(*v)).collect();
+        if add_back { mean(&row) } else { 0.0 }
+    });
+    let values = means
+        .enumerate()
+        .flat_map(|(k, mean)| {
+            near.row(k)
+                .iter()
+                .map(|v| (v + mean) as f32)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let energy = (total > 0.0).then(|| held / total);
+    Ok((values, Kept { kept, of, energy }))
+}
+
 /// Each channel less its mean, in double precision; what is no number counts as 0. A constant channel becomes exactly
 /// 0: rounding of its mean must not pass for a pattern.
 fn centred(channels: &[f32], cells: usize) -> Vec<f64> {
@@ -258,6 +317,43 @@ mod tests {
         let (value, vector) = top(&[-5.0, 0.0, 0.0, 2.0], 2);
         assert!((value - 2.0).abs() < 1e-12);
         assert!(vector[0].abs() < 1e-9);
+    }
+
+    #[test]
+    fn denoising_keeps_the_leading_singular_values() {
+        for (rows, columns) in [(40, 9), (9, 40)] {
+            // Two patterns and a little of everything else; no row has a mean.
+            let (a, b) = (random(rows, 1), random(rows, 1));
+            let value = |i: usize, j: usize| {
+                let (p, q) = ((j as f64 * 1.3).sin(), (j as f64 * 0.7).cos());
+                10.0 * a[i] * p + 3.0 * b[i] * q + 1e-3 * wobble(7 + i * columns + j)
+            };
+            let x: Vec<f32> = (0..rows * columns)
+                .map(|n| value(n / columns, n % columns) as f32)
+                .collect();
+            let centre = centred(&x, columns);
+            let (all, told) = denoise(&x, columns, 1.0, true).unwrap();
+            assert_eq!((told.kept, told.of), (9, 9));
+            for (a, b) in all.iter().zip(&x) {
+                assert!((a - b).abs() < 1e-5);
+            }
+            // As a singular value decomposition of the whole matrix has it.
+            let svd = DMatrix::from_row_slice(rows, columns, &centre).svd(true, true);
+            let (u, vt, s) = (svd.u.unwrap(), svd.v_t.unwrap(), svd.singular_values);
+            let (two, told) = denoise(&x, columns, 2.0 / 9.0, false).unwrap();
+            assert_eq!(told.kept, 2);
+            let expected = u.columns(0, 2)
+                * DMatrix::from_diagonal(&s.rows(0, 2).into_owned())
+                * vt.rows(0, 2);
+            for (i, v) in two.iter().enumerate() {
+                let e = expected[(i / columns, i % columns)];
+                assert!((f64::from(*v) - e).abs() < 1e-4, "{v} {e}");
+            }
+            assert!(told.energy.unwrap() > 0.999);
+        }
+        // A tenth of few is still one, and constants have no pattern.
+        let (flat, told) = denoise(&[2.0; 12], 4, 0.1, false).unwrap();
+        assert_eq!((flat, told.kept, told.energy), (vec![0.0; 12], 1, None));
     }
 
     #[test]

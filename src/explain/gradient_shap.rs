@@ -126,7 +126,7 @@ impl Steps for GradientShap {
 
     fn advance(&mut self, study: &mut Study<'_>) -> Result<()> {
         let count = study
-            .batch_size(Purpose::Trace)
+            .batch_size(Purpose::Sample)
             .min(self.samples - self.done);
         let samples: Vec<Sample> = (self.done..self.done + count)
             .map(|index| self.sample(study, index))
@@ -151,7 +151,7 @@ impl Steps for GradientShap {
                 if let Some(start) = self.baselines.get(sample.baseline) {
                     let pairs = end.iter_mut().zip(&start.at_layer);
                     pairs.for_each(|(x, b)| *x -= b);
-                    add_products(&mut self.sum, 1.0, &gradient, &end);
+                    add_products(&mut self.sum, &gradient, &end);
                 }
             }
         }

@@ -4,8 +4,10 @@
 //! and the pass goes on from the points between (Captum's `LayerIntegratedGradients`).
 
 use std::f64::consts::PI;
+use std::sync::Arc;
 
 use candle_core::Tensor;
+use rayon::prelude::*;
 
 use super::baseline;
 use super::evidence::Places;
@@ -16,22 +18,28 @@ use super::settings::Settings;
 use super::study::Study;
 use super::task::{Drawn, Steps};
 use crate::error::Result;
+use crate::model::backward::{Gradient, Taps};
+use crate::model::graph::NodeId;
 use crate::model::kernels::Purpose;
+use crate::model::op::Op;
 use crate::text::notice;
 
 struct Integrated {
     /// Place on the line and weight, in the order in which they are visited.
     points: Vec<(f64, f64)>,
-    /// x' at the layer, `[1, ...]`.
-    from: Tensor,
-    /// x - x' at the layer, as a tensor and `[K, h, w]`.
-    difference: Tensor,
-    difference_values: Vec<f32>,
+    /// Where the passes go on from: the layer, or where the input's affine beginning ends. What stands there is on a
+    /// straight line too, and its gradients are added up before they are taken back through what is the same for all
+    /// points.
+    at: NodeId,
+    /// x' there, and x - x', pixel by pixel: `[h, w, K]`.
+    line: [Vec<f32>; 2],
+    /// x - x' at the layer, `[K, h, w]`.
+    difference: Vec<f32>,
     /// The target's score with x' in the place of x.
     baseline_score: f32,
     done: usize,
-    /// Weighted sum of gradients times the difference, `[h, w]`.
-    sum: Vec<f64>,
+    /// Weighted sum of the gradients at `at`, `[1, K, h, w]`; `None` where none arrived.
+    sum: Option<Tensor>,
     grid: [usize; 2],
 }
 
@@ -39,28 +47,40 @@ pub(super) fn begin(study: &mut Study<'_>, settings: &Settings) -> Result<Box<dy
     let job = study.job.quiet();
     let image = baseline::make(study, settings.word("baseline"), settings.seed());
     let image = batch_of(study, image, 1)?;
-    let to = study.pass.trace.output(study.node)?;
-    let (from, logits) = if study.node == 0 {
-        let logits = study.logits(&image)?;
-        (image, logits)
-    } else {
-        let from = study.model.trace(&image, &job)?.output(study.node)?;
-        let logits = study.pass.trace.resume_scores(study.node, &from, &job)?;
-        (from, logits.to_vec2()?)
+    let baseline = study.model.trace(&image, &job)?;
+    let at = match study.node {
+        0 => study.model.graph.affine_stem(),
+        node => node,
     };
-    let places = Places::of(study.model, study.node, &to)?;
-    let difference = (&to - &from)?;
+    let (from, to) = (baseline.output(at)?, study.pass.trace.output(at)?);
+    // At a layer the score is that of a pass that has x' only there; what goes past the layer stays.
+    let logits = study.pass.trace.resume_scores(at, &from, &job)?;
+    let logits: Vec<Vec<f32>> = logits.to_vec2()?;
+    let layer = study.pass.trace.output(study.node)?;
+    let places = Places::of(study.model, study.node, &layer)?;
+    let difference = (&layer - &baseline.output(study.node)?)?;
     let logits = logits.first().map_or(&[][..], Vec::as_slice);
     Ok(Box::new(Integrated {
         points: spread(&rule(settings.word("rule"), settings.count("steps").max(1))),
-        difference_values: places.read(&difference, 0)?,
-        from,
-        difference,
+        at,
+        line: line(&from, &to)?,
+        difference: places.read(&difference, 0)?,
         baseline_score: study.objective().value(logits, &study.model.facts),
         done: 0,
-        sum: vec![0.0; places.grid[0] * places.grid[1]],
+        sum: None,
         grid: places.grid,
     }))
+}
+
+/// The beginning of a line between two tensors `[1, K, h, w]` and its direction, both `[h, w, K]`.
+fn line(from: &Tensor, to: &Tensor) -> Result<[Vec<f32>; 2]> {
+    let pixels =
+        |x: &Tensor| -> Result<Vec<f32>> { Ok(x.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1()?) };
+    let (from, mut to) = (pixels(from)?, pixels(to)?);
+    for (to, from) in to.iter_mut().zip(&from) {
+        *to -= from;
+    }
+    Ok([from, to])
 }
 
 /// The same points in an order in which the first few already lie all along the line, so that a map that is not
@@ -126,29 +146,56 @@ pub(super) fn gauss_legendre(n: usize) -> Vec<(f64, f64)> {
 }
 
 impl Integrated {
-    /// Gradients at the layer for points of the line.
-    fn gradients(&self, study: &Study<'_>, points: &[(f64, f64)]) -> Result<Option<Tensor>> {
-        let batch = points
+    /// What stands on the line at the given points, `[N, K, h, w]`.
+    fn batch(&self, study: &Study<'_>, points: &[(f64, f64)]) -> Result<Tensor> {
+        let [from, difference] = &self.line;
+        let mut values = vec![0f32; from.len() * points.len()];
+        for ((a, _), values) in points
             .iter()
-            .map(|&(a, _)| Ok((&self.from + (&self.difference * a)?)?))
-            .collect::<Result<Vec<_>>>()?;
-        let batch = Tensor::cat(&batch, 0)?;
-        if study.node == 0 {
-            let found = study.batch_gradients(&batch, study.node, WalkRule::Gradient)?;
-            return Ok(found.gradient);
+            .zip(values.chunks_exact_mut(from.len().max(1)))
+        {
+            let a = *a as f32;
+            let ends = from.par_iter().zip(difference.par_iter());
+            values
+                .par_iter_mut()
+                .zip(ends)
+                .with_min_len(16 * 1024)
+                .for_each(|(value, (from, difference))| *value = from + a * difference);
         }
+        let (_, k, h, w) = study.pass.trace.output(self.at)?.dims4()?;
+        let batch = Tensor::from_vec(values, (points.len(), h, w, k), study.model.device())?;
+        Ok(batch.permute((0, 3, 1, 2))?)
+    }
+
+    /// Gradients on the line for some points, each times its weight.
+    fn gradients(&self, study: &Study<'_>, points: &[(f64, f64)]) -> Result<Option<Tensor>> {
         let job = study.job.quiet();
-        let trace = study.pass.trace.resume(study.node, &batch, &job)?;
+        let batch = self.batch(study, points)?;
+        let trace = study.pass.trace.resume(self.at, &batch, &job)?;
         let logits: Vec<Vec<f32>> = trace.output(study.model.graph.output())?.to_vec2()?;
         let objective = study.objective();
-        let classes = logits.first().map_or(0, Vec::len);
-        let seed: Vec<f32> = logits
-            .iter()
-            .flat_map(|row| objective.seed(row, &study.model.facts))
-            .collect();
-        let seed = Tensor::from_vec(seed, (logits.len(), classes), study.model.device())?;
+        let mut seeds = Vec::new();
+        for (row, (_, weight)) in logits.iter().zip(points) {
+            let seed = objective.seed(row, &study.model.facts);
+            seeds.extend(seed.iter().map(|s| s * *weight as f32));
+        }
+        let classes = seeds.len() / logits.len().max(1);
+        let seed = Tensor::from_vec(seeds, (logits.len(), classes), study.model.device())?;
         let mut taps = WalkRule::Gradient.start(&trace, seed);
-        taps.at(&trace, study.node, &job)
+        taps.keep_only(&[self.at]);
+        taps.at(&trace, self.at, &job)
+    }
+
+    /// The sum of gradients at the layer, `[1, K, h, w]`.
+    fn sum_at_layer(&self, study: &Study<'_>) -> Result<Option<Tensor>> {
+        match &self.sum {
+            Some(sum) if self.at != study.node => {
+                let (trace, rule) = (&study.pass.trace, Arc::new(Gradient));
+                let mut taps = Taps::start_at(trace, self.at, sum.clone(), rule);
+                taps.at(trace, study.node, &study.job.quiet())
+            }
+            sum => Ok(sum.clone()),
+        }
     }
 }
 
@@ -166,14 +213,17 @@ impl Steps for Integrated {
             .batch_size(Purpose::Trace)
             .min(self.points.len() - self.done);
         let points = &self.points[self.done..self.done + count];
-        if let Some(gradient) = self.gradients(study, points)? {
-            let places = Places::of(study.model, study.node, &gradient)?;
-            let read = (0..count)
-                .map(|image| places.read(&gradient, image))
-                .collect::<Result<Vec<_>>>()?;
-            for ((_, weight), gradient) in points.iter().zip(read) {
-                add_products(&mut self.sum, *weight, &gradient, &self.difference_values);
+        if let Some(gradients) = self.gradients(study, points)? {
+            let kernels = study.model.kernels();
+            let mut sum = self.sum.clone();
+            for image in 0..count {
+                let image = gradients.narrow(0, image, 1)?;
+                sum = Some(match sum {
+                    Some(sum) => kernels.apply(&Op::Add, &[&sum, &image])?,
+                    None => image,
+                });
             }
+            self.sum = sum;
         }
         self.done += count;
         Ok(())
@@ -182,8 +232,14 @@ impl Steps for Integrated {
     fn drawn(&self, study: &mut Study<'_>) -> Result<Drawn> {
         let weight = |points: &[(f64, f64)]| points.iter().map(|(_, w)| w).sum::<f64>();
         let mut factor = 1.0;
+        let mut map = vec![0f64; self.grid[0] * self.grid[1]];
+        if let Some(gradients) = self.sum_at_layer(study)? {
+            let places = Places::of(study.model, study.node, &gradients)?;
+            let gradients = places.read(&gradients, 0)?;
+            add_products(&mut map, &gradients, &self.difference);
+        }
         if self.done == self.points.len() {
-            let sum = self.sum.iter().sum();
+            let sum = map.iter().sum();
             let expected = f64::from(study.score()) - f64::from(self.baseline_score);
             study.notice(notice::completeness(sum, expected));
         } else if self.done > 0 {
@@ -193,20 +249,20 @@ impl Steps for Integrated {
         Ok(Drawn::Grid(Grid {
             width: self.grid[1],
             height: self.grid[0],
-            values: self.sum.iter().map(|s| (s * factor) as f32).collect(),
+            values: map.iter().map(|s| (s * factor) as f32).collect(),
         }))
     }
 }
 
-/// Adds `weight * sum_k g_k d_k` for gradients and differences `[K, h, w]`.
-pub(super) fn add_products(sum: &mut [f64], weight: f64, gradients: &[f32], differences: &[f32]) {
+/// Adds `sum_k g_k d_k` for gradients and differences `[K, h, w]`.
+pub(super) fn add_products(sum: &mut [f64], gradients: &[f32], differences: &[f32]) {
     let cells = sum.len().max(1);
     let channels = gradients
         .chunks_exact(cells)
         .zip(differences.chunks_exact(cells));
     for (g, d) in channels {
         for ((s, g), d) in sum.iter_mut().zip(g).zip(d) {
-            *s += weight * f64::from(*g) * f64::from(*d);
+            *s += f64::from(*g) * f64::from(*d);
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Layer-wise relevance propagation (Bach et al. 2015) as methods of the catalogue: one for each composite.
 
+use super::catalogue::INPUT;
 use super::evidence::Places;
 use super::map::Grid;
 use super::pixels::channel_sum;
+use super::relevance::Composite;
 use super::settings::Settings;
 use super::study::Study;
 use super::task::Drawn;
@@ -29,13 +31,34 @@ pub(super) fn epsilon_alpha2_beta1(study: &mut Study<'_>, settings: &Settings) -
     lrp(study, settings, "epsilon-alpha2-beta1")
 }
 
+/// A composite of the user's own.
+pub(super) fn own(study: &mut Study<'_>, settings: &Settings) -> Result<Drawn> {
+    let rules = settings.word("rules").to_owned();
+    lrp(study, settings, &rules)
+}
+
+/// Relevance at the input under a composite, mean over channels, `[h, w]`.
+pub(super) fn at_input(study: &mut Study<'_>, composite: &str) -> Result<Vec<f32>> {
+    let (own, channels) = (study.layer.clone(), study.input.channels.max(1) as f32);
+    study.go_to(INPUT)?;
+    let map = relevance_map(study, composite, false);
+    study.go_to(&own)?;
+    Ok(map?.values.iter().map(|v| v / channels).collect())
+}
+
+fn lrp(study: &mut Study<'_>, settings: &Settings, composite: &str) -> Result<Drawn> {
+    let scaled = settings.is("start", "score");
+    Ok(Drawn::Grid(relevance_map(study, composite, scaled)?))
+}
+
 /// Relevance at the study's layer, channels added. What stands at the logits is the gradient of the target there: 1 at
 /// the class for a raw logit (zennit's habit), -a at the other class of a contrast, the softmax's gradient for a
-/// probability.
-fn lrp(study: &mut Study<'_>, settings: &Settings, composite: &'static str) -> Result<Drawn> {
+/// probability; times the score itself where it is `scaled`.
+fn relevance_map(study: &mut Study<'_>, composite: &str, scaled: bool) -> Result<Grid> {
+    let composite: &Composite = &composite.parse()?;
     let objective = study.objective();
     let mut start = objective.seed(&study.pass.logits, &study.model.facts);
-    if settings.is("start", "score") {
+    if scaled {
         let score = study.score();
         start.iter_mut().for_each(|r| *r *= score);
     }
@@ -55,9 +78,9 @@ fn lrp(study: &mut Study<'_>, settings: &Settings, composite: &'static str) -> R
     if at_logits.abs() > 1e-6 {
         study.notice(notice::relevance_conserved(sum / at_logits));
     }
-    Ok(Drawn::Grid(Grid {
+    Ok(Grid {
         width,
         height,
         values,
-    }))
+    })
 }

@@ -25,6 +25,9 @@ pub struct RawMap {
     pub source_from_model: Affine,
     /// Size of the source image, `[width, height]`.
     pub source_size: [usize; 2],
+    /// Standard deviation of a Gaussian blur that belongs to the method, in pixels of the model's input: applied where
+    /// the map is shown, before any blur that is asked for. 0 is none.
+    pub blur_px: f32,
     /// What the reader should know: a guess, an empty map, a limit of the method.
     pub notices: Vec<String>,
 }

@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 use std::sync::Arc;
 
+use super::fg_cam::Fine;
 use super::guided::Guided;
 use super::objective::Objective;
 use super::relevance::{Composite, Plan, Relevance};
@@ -17,6 +18,8 @@ use crate::text::fault;
 
 /// Reverse walks that are kept; a walk holds as much memory as the forward pass.
 const KEPT_WALKS: usize = 3;
+/// Relevance plans that are kept; one holds the network's weights two or three times.
+const KEPT_PLANS: usize = 2;
 
 /// What rectifiers hand back in a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +54,14 @@ pub struct Pass {
     walks: Vec<(Objective, WalkRule, Taps)>,
     /// Layers that gradients will be asked for at, where that is known.
     layers: Option<Vec<NodeId>>,
-    /// Canonical networks with their rules, by composite.
-    plans: Vec<(&'static str, Arc<Plan>)>,
+    /// Canonical networks with their rules, newest last.
+    plans: Vec<(Composite, Arc<Plan>)>,
     /// The newest relevance walk: its composite, what stood at the logits, and what came of it.
-    relevance: Option<(&'static str, Vec<f32>, Relevance)>,
+    relevance: Option<(Composite, Vec<f32>, Relevance)>,
+    /// A pass through the network that relevance explains, where that is not the model's own to the last bit.
+    explained: Option<Trace>,
+    /// What FG-CAM has made at every resolution, newest last.
+    pub(super) fine: Fine,
 }
 
 impl Pass {
@@ -71,6 +78,8 @@ impl Pass {
             layers: None,
             plans: Vec::new(),
             relevance: None,
+            explained: None,
+            fine: Fine::default(),
         })
     }
 
@@ -78,14 +87,15 @@ impl Pass {
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub(super) fn plan(&mut self, model: &Model, name: &'static str) -> Result<Arc<Plan>> {
-        if let Some((_, plan)) = self.plans.iter().find(|(known, _)| *known == name) {
+    pub(super) fn plan(&mut self, model: &Model, composite: &Composite) -> Result<Arc<Plan>> {
+        if let Some((_, plan)) = self.plans.iter().find(|(known, _)| known == composite) {
             return Ok(Arc::clone(plan));
         }
-        let composite = Composite::by_name(name)
-            .ok_or_else(|| fault::relevance_composite(name, &Composite::NAMES.join(", ")))?;
-        let plan = Arc::new(Plan::new(model, &composite)?);
-        self.plans.push((name, Arc::clone(&plan)));
+        let plan = Arc::new(Plan::new(model, composite)?);
+        if self.plans.len() == KEPT_PLANS {
+            self.plans.remove(0);
+        }
+        self.plans.push((composite.clone(), Arc::clone(&plan)));
         Ok(plan)
     }
 
@@ -96,21 +106,28 @@ impl Pass {
     pub(super) fn relevance(
         &mut self,
         model: &Model,
-        name: &'static str,
+        composite: &Composite,
         start: Vec<f32>,
         job: &Job,
     ) -> Result<&Relevance> {
-        let known = |(n, s, _): &(&'static str, Vec<f32>, Relevance)| *n == name && *s == start;
-        if !self.relevance.as_ref().is_some_and(known) {
-            let plan = self.plan(model, name)?;
-            let seed = Tensor::from_slice(&start, (1, start.len()), model.device())?;
-            let walked = plan.walk_from(model, &self.trace, seed, job)?;
-            self.relevance = Some((name, start, walked));
-        }
-        match &self.relevance {
-            Some((_, _, relevance)) => Ok(relevance),
-            None => Err(fault::no_gradient(name)),
-        }
+        let known = |(c, s, _): &(Composite, Vec<f32>, Relevance)| c == composite && *s == start;
+        let walked = match self.relevance.take().filter(known) {
+            Some(walked) => walked,
+            None => {
+                let plan = self.plan(model, composite)?;
+                let seed = Tensor::from_slice(&start, (1, start.len()), model.device())?;
+                let output = model.graph.output();
+                if self.explained.is_none() {
+                    // The same for all composites that ask for it.
+                    self.explained = plan.trace(&self.trace, job)?;
+                }
+                let own = plan.has_own_network().then_some(self.explained.as_ref());
+                let trace = own.flatten().unwrap_or(&self.trace);
+                let walked = plan.walk_from(model, trace, output, seed, job)?;
+                (composite.clone(), start, walked)
+            }
+        };
+        Ok(&self.relevance.insert(walked).2)
     }
 
     /// Says that gradients will be asked for at these nodes only, so that others need not be kept.

@@ -109,7 +109,7 @@ impl Steps for SmoothGrad {
 
     fn advance(&mut self, study: &mut Study<'_>) -> Result<()> {
         let count = study
-            .batch_size(Purpose::Trace)
+            .batch_size(Purpose::Sample)
             .min(self.samples - self.done);
         let batch = masks::noisy(study, self.seed, self.sd, self.done..self.done + count)?;
         let found = study.batch_gradients(&batch, study.node, WalkRule::Gradient)?;

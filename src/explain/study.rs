@@ -31,6 +31,8 @@ pub struct Study<'a> {
     pub job: &'a Job,
     /// What the reader of the map should know.
     pub notices: Vec<String>,
+    /// Standard deviation of a blur that belongs to the method, in pixels of the input; applied where the map is shown.
+    pub blur_px: f32,
 }
 
 /// Gradients of a batch at a node.
@@ -65,6 +67,7 @@ impl<'a> Study<'a> {
             layer: layer.to_owned(),
             job,
             notices: Vec::new(),
+            blur_px: 0.0,
         })
     }
 
@@ -150,7 +153,8 @@ impl<'a> Study<'a> {
         Ok(rows.to_dtype(DType::F32)?.to_vec2()?)
     }
 
-    /// Forward and back for a batch of other inputs `[N, C, H, W]`: gradient of the target at `node`.
+    /// Forward and back for a batch of samples `[N, C, H, W]` whose mean is looked at: gradient of the target at
+    /// `node`.
     ///
     /// # Errors
     /// Cancellation, a device that fails.
@@ -161,7 +165,7 @@ impl<'a> Study<'a> {
         rule: WalkRule,
     ) -> Result<BatchGradients> {
         let job = self.job.quiet();
-        let trace = self.model.trace(batch, &job)?;
+        let trace = self.model.trace_samples(batch, &job)?;
         let logits: Vec<Vec<f32>> = trace.output(self.model.graph.output())?.to_vec2()?;
         let objective = self.objective();
         let classes = logits.first().map_or(0, Vec::len);

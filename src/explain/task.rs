@@ -158,6 +158,7 @@ impl Task {
             model_size: [study.input.width, study.input.height],
             source_from_model: study.input.source_from_model,
             source_size: study.input.source_size,
+            blur_px: study.blur_px,
             notices,
         })
     }

@@ -82,7 +82,8 @@ pub struct Taps {
     values: Vec<Option<Tensor>>,
     /// Steps that have not been visited, counted from the input.
     left: usize,
-    seed: Tensor,
+    /// What the walk starts from, and the node that it stands at.
+    seed: (NodeId, Tensor),
     /// Steps whose values stay after the walk has passed them; `None` keeps all.
     kept: Option<Vec<NodeId>>,
 }
@@ -96,11 +97,28 @@ impl Taps {
         } else {
             engine.singles()
         };
+        let program = Arc::clone(program);
+        Self::from(trace, rule, program, (engine.graph.output(), seed))
+    }
+
+    /// A walk that starts in the middle: from `value`, which stands at `node`.
+    pub fn start_at(trace: &Trace, node: NodeId, value: Tensor, rule: Arc<dyn Rule>) -> Self {
+        // The node may stand inside a fused step.
+        let program = Arc::clone(trace.engine().singles());
+        Self::from(trace, rule, program, (node, value))
+    }
+
+    fn from(
+        trace: &Trace,
+        rule: Arc<dyn Rule>,
+        program: Arc<Program>,
+        seed: (NodeId, Tensor),
+    ) -> Self {
         let mut taps = Self {
             rule,
             left: 0,
-            program: Arc::clone(program),
-            values: vec![None; engine.graph.nodes.len()],
+            program,
+            values: vec![None; trace.engine().graph.nodes.len()],
             seed,
             kept: None,
         };
@@ -110,10 +128,10 @@ impl Taps {
 
     fn restart(&mut self) {
         self.values.fill(None);
-        if let Some(last) = self.values.last_mut() {
-            *last = Some(self.seed.clone());
-        }
-        self.left = self.program.steps.len();
+        let (node, value) = &self.seed;
+        self.values[*node] = Some(value.clone());
+        let steps = &self.program.steps;
+        self.left = steps.partition_point(|step| step.node <= *node);
     }
 
     /// Keeps only what arrives at these nodes, which saves as much memory as the forward pass takes. Others can

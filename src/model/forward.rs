@@ -59,8 +59,20 @@ impl Engine {
     /// Fails when the job is cancelled or the device fails. Shapes are checked beforehand by
     /// [`Graph::shapes`].
     pub fn trace(&self, input: &Tensor, job: &Job) -> Result<Trace> {
+        self.trace_for(Purpose::Trace, input, job)
+    }
+
+    /// As [`Engine::trace`], for one of many samples whose mean is looked at.
+    ///
+    /// # Errors
+    /// As [`Engine::trace`].
+    pub fn trace_sample(&self, input: &Tensor, job: &Job) -> Result<Trace> {
+        self.trace_for(Purpose::Sample, input, job)
+    }
+
+    fn trace_for(&self, purpose: Purpose, input: &Tensor, job: &Job) -> Result<Trace> {
         let mut values = vec![None; self.graph.nodes.len()];
-        run(self, Purpose::Trace, &mut values, input, job, None)?;
+        run(self, purpose, &mut values, input, job, None)?;
         Ok(Trace {
             engine: self.clone(),
             values,
@@ -135,7 +147,7 @@ impl Engine {
     /// The steps of a forward pass.
     pub(super) fn program(&self, purpose: Purpose) -> &Arc<Program> {
         match purpose {
-            Purpose::Trace => &self.trace,
+            Purpose::Trace | Purpose::Sample => &self.trace,
             Purpose::Scores => &self.scores,
         }
     }

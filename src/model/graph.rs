@@ -181,6 +181,27 @@ impl Graph {
         }
     }
 
+    /// The last node that every path from the input goes through with affine operations only: 0 where there is none
+    /// behind the input. A line in the input is a line there.
+    pub fn affine_stem(&self) -> NodeId {
+        let is_affine = |op: &Op| {
+            let pools = matches!(op, Op::AvgPool { .. } | Op::Identity);
+            pools || matches!(op, Op::Conv2d(_) | Op::BatchNorm(_) | Op::Scale(_))
+        };
+        let mut end = 0;
+        let reads = |id: NodeId, input: NodeId| self.nodes[id].inputs == [input];
+        while end + 1 < self.nodes.len()
+            && reads(end + 1, end)
+            && is_affine(&self.nodes[end + 1].op)
+        {
+            end += 1;
+        }
+        // The first node that is read from behind, past the others, is where the paths part.
+        let behind = self.nodes.iter().skip(end + 1);
+        let parting = behind.flat_map(|node| node.inputs.iter().copied()).min();
+        parting.map_or(end, |node| node.min(end))
+    }
+
     /// Whether what follows a node bends only where it switches (rectifiers, maxima) or not at all, so that its
     /// gradient is constant between switches.
     pub fn is_piecewise_linear_after(&self, node: NodeId) -> bool {

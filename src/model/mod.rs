@@ -269,12 +269,25 @@ impl Model {
         Ok(Taps::start(trace, seed, Arc::new(Gradient)))
     }
 
+    /// The arithmetic for another graph of the same network, as one with changed parameters.
+    pub fn engine_of(&self, graph: Arc<Graph>) -> forward::Engine {
+        forward::Engine::new(graph, Arc::clone(&self.engine.kernels))
+    }
+
     /// Runs the network on a batch `[N, C, H, W]` and keeps what a reverse walk needs.
     ///
     /// # Errors
     /// Shapes that do not fit, cancellation.
     pub fn trace(&self, batch: &Tensor, job: &Job) -> Result<Trace> {
         self.engine.trace(batch, job)
+    }
+
+    /// As [`Model::trace`], for some of many samples whose mean is looked at: sums may be taken by shortcuts.
+    ///
+    /// # Errors
+    /// As [`Model::trace`].
+    pub fn trace_samples(&self, batch: &Tensor, job: &Job) -> Result<Trace> {
+        self.engine.trace_sample(batch, job)
     }
 
     /// As [`Model::trace`], with the output of every node kept, those inside fused steps included: for rules that read
@@ -321,7 +334,7 @@ impl Model {
             // A few of the largest outputs stand at the same time.
             Purpose::Scores => 4 * elements.iter().max().copied().unwrap_or(0),
             // Outputs of fused steps, and as much again for what a reverse walk hands on.
-            Purpose::Trace => elements.iter().sum(),
+            Purpose::Trace | Purpose::Sample => elements.iter().sum(),
         };
         let by_memory = bytes / (4 * held).max(1);
         let heaviest = self

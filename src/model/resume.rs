@@ -32,6 +32,24 @@ impl Trace {
     /// A value of another rank than the node's, a trace of another batch than 1 or N, cancellation, a device that
     /// fails.
     pub fn resume(&self, node: NodeId, value: &Tensor, job: &Job) -> Result<Self> {
+        self.resume_for(Purpose::Trace, node, value, job)
+    }
+
+    /// As [`Trace::resume`], for some of many samples whose mean is looked at: sums may be taken by shortcuts.
+    ///
+    /// # Errors
+    /// As [`Trace::resume`].
+    pub fn resume_samples(&self, node: NodeId, value: &Tensor, job: &Job) -> Result<Self> {
+        self.resume_for(Purpose::Sample, node, value, job)
+    }
+
+    fn resume_for(
+        &self,
+        purpose: Purpose,
+        node: NodeId,
+        value: &Tensor,
+        job: &Job,
+    ) -> Result<Self> {
         let resumed = self.begin(node, value)?;
         let keeps = |(old, depends): (&Option<Tensor>, &bool)| match depends {
             true => None,
@@ -44,7 +62,7 @@ impl Trace {
             .map(keeps)
             .collect();
         values[node] = Some(value.clone());
-        self.go_on(Purpose::Trace, &resumed, &mut values, job)?;
+        self.go_on(purpose, &resumed, &mut values, job)?;
         Ok(Self {
             engine: self.engine.clone(),
             values,

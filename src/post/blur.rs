@@ -10,12 +10,20 @@ use super::Field;
 /// Separable, cut at three sigma and normalised, borders reflected (`d c b a | a b c d | d c b a`, as
 /// SciPy's `reflect`). A sigma of 0, or one that is no number, changes nothing.
 pub fn blur(field: &Field, sigma_px: f32) -> Field {
-    if field.empty || !(sigma_px.is_finite() && sigma_px > 0.0) {
+    let sigma_px = if sigma_px.is_finite() {
+        sigma_px.max(0.0)
+    } else {
+        0.0
+    };
+    if field.empty || (sigma_px == 0.0 && field.own_blur == [0.0; 2]) {
         return field.clone();
     }
-    let [scale_x, scale_y] = field.source_from_field.scale;
-    let along_x = kernel(f64::from(sigma_px) / scale_x.abs(), field.width);
-    let along_y = kernel(f64::from(sigma_px) / scale_y.abs(), field.height);
+    // One Gaussian after the other is one whose variance is the sum.
+    let scale = field.source_from_field.scale;
+    let sigma =
+        [0, 1].map(|a| (f64::from(sigma_px) / scale[a].abs()).hypot(f64::from(field.own_blur[a])));
+    let along_x = kernel(sigma[0], field.width);
+    let along_y = kernel(sigma[1], field.height);
     let mut values = Cow::Borrowed(field.values.as_slice());
     if along_x.len() > 1 {
         values = Cow::Owned(blur_rows(&values, field.width, &along_x));
@@ -25,6 +33,7 @@ pub fn blur(field: &Field, sigma_px: f32) -> Field {
     }
     Field {
         values: values.into_owned(),
+        own_blur: [0.0; 2],
         ..field.clone()
     }
 }
@@ -141,6 +150,7 @@ mod tests {
                 offset: [0.0, 0.0],
             },
             source_size: [width, height],
+            own_blur: [0.0; 2],
             raw_min: 0.0,
             raw_max: 1.0,
             empty: false,

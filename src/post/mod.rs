@@ -7,7 +7,7 @@
 //! 3. denoise on the map's own grid
 //! 4. bilinear enlargement to a working grid (half-pixel centres, clamped edges, as PyTorch's
 //!    `interpolate(mode="bilinear", align_corners=False)`)
-//! 5. Gaussian blur, its sigma in pixels of the source image
+//! 5. Gaussian blur, its sigma in pixels of the source image, on top of the one that belongs to the method
 //! 6. [`scale_range`]: which values the ends of the colour scale stand for
 //!
 //! Values keep the map's raw units throughout; nothing is divided by its own maximum. [`upsample`]
@@ -44,6 +44,8 @@ pub struct Field {
     pub source_from_field: Affine,
     /// Size of the source image, `[width, height]`.
     pub source_size: [usize; 2],
+    /// Standard deviation of the method's own blur along columns and rows, in cells; what [`blur`] adds comes on top.
+    pub own_blur: [f32; 2],
     /// Smallest finite value of the raw map.
     pub raw_min: f32,
     /// Largest finite value of the raw map.
@@ -97,6 +99,7 @@ pub fn upsample(map: &RawMap, sign: Sign, denoise: f32, target: &str) -> Field {
             .source_from_model
             .then_from(&Affine::scale_to(map.model_size, size)),
         source_size: map.source_size,
+        own_blur: [0, 1].map(|a| map.blur_px * size[a] as f32 / map.model_size[a].max(1) as f32),
         raw_min: chosen.raw_min,
         raw_max: chosen.raw_max,
         empty: chosen.empty,

@@ -78,6 +78,7 @@ mod tests {
             values: values.to_vec(),
             source_from_field: Affine::IDENTITY,
             source_size: [values.len(), 1],
+            own_blur: [0.0; 2],
             raw_min: 0.0,
             raw_max: 0.0,
             empty: values.iter().all(|&v| v == 0.0),

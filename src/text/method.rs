@@ -132,3 +132,6 @@ pub fn stopped_at(done: usize, total: usize) -> String {
 pub fn on_panel(word: &str, panel: usize) -> String {
     format!("{word}, panel {panel}")
 }
+
+/// What rules of relevance propagation look like.
+pub const RULES: &str = "rules by layer as conv=gamma(0.25),linear=epsilon,first=z-box";

@@ -450,3 +450,22 @@ pub fn relevance_conserved(share: f64) -> String {
         100.0 * share
     )
 }
+
+/// What denoising left of FG-CAM's components.
+pub fn fg_cam_denoised(kept: usize, of: usize, energy: Option<f64>) -> String {
+    match energy {
+        Some(energy) => format!(
+            "denoised: {kept} of {of} singular values are kept, which hold {:.0} % of the variation",
+            100.0 * energy
+        ),
+        None => "denoised: no channel varies, nothing is left".to_owned(),
+    }
+}
+
+/// Where the hybrid's CAM was cut.
+pub fn hybrid_threshold(threshold: f32, kept: f64) -> String {
+    format!(
+        "the CAM counts where it is at least {threshold:.2} of its largest value: {:.0} % of the picture",
+        100.0 * kept
+    )
+}

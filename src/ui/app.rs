@@ -296,6 +296,7 @@ impl App {
             channels,
             input: [height, width],
             stages: &stages,
+            last: self.channels_at(self.stops.last)?.0,
         };
         Some(method.passes(&layout, values))
     }

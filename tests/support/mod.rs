@@ -1,6 +1,8 @@
 //! What the tests share: the golden data and the recipe that makes its checkpoints.
 #![allow(dead_code, unreachable_pub)] // every test binary uses a part of it
 
+pub mod networks;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

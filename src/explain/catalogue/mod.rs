@@ -10,12 +10,13 @@ use serde::Serialize;
 
 use super::channels::Channels;
 use super::evidence::Evidence;
+use super::relevance::Composite;
 use super::settings::Settings;
 use super::study::Study;
 use super::task::{Drawn, Steps};
 use crate::error::Result;
 use crate::plan::Values;
-use crate::text::fault;
+use crate::text::{fault, method as words};
 
 /// What a method reads of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -70,6 +71,8 @@ pub struct Layout<'a> {
     pub input: [usize; 2],
     /// Channels of the stages up to the layer.
     pub stages: &'a [usize],
+    /// Channels of the network's last layer.
+    pub last: usize,
 }
 
 /// What a method costs.
@@ -101,6 +104,11 @@ pub enum Domain {
         /// Whether only whole numbers make sense.
         whole: bool,
     },
+    /// Rules of relevance propagation by layer, as [`Composite`] reads them.
+    Rules {
+        /// The rules unless others are given.
+        default: &'static str,
+    },
 }
 
 /// A parameter of a method.
@@ -120,6 +128,7 @@ impl Param {
         match self.domain {
             Domain::Choice(words) => words.first().copied().unwrap_or_default().to_owned(),
             Domain::Number { default, .. } => default.to_string(),
+            Domain::Rules { default } => default.to_owned(),
         }
     }
 
@@ -131,6 +140,15 @@ impl Param {
             } => value.parse::<f64>().is_ok_and(|v| {
                 v.is_finite() && (min..=max).contains(&v) && (!whole || v.fract() == 0.0)
             }),
+            Domain::Rules { .. } => value.parse::<Composite>().is_ok(),
+        }
+    }
+
+    /// Why a value cannot be taken, in words; `None` where it can.
+    pub fn fault(&self, value: &str) -> Option<String> {
+        match self.domain {
+            Domain::Rules { .. } => value.parse::<Composite>().err().map(|e| e.to_string()),
+            _ => (!self.accepts(value)).then(|| self.expected()),
         }
     }
 
@@ -144,6 +162,7 @@ impl Param {
                 let kind = if whole { "a whole number, " } else { "" };
                 format!("{kind}{min} to {max}")
             }
+            Domain::Rules { .. } => words::RULES.to_owned(),
         }
     }
 }

@@ -18,6 +18,62 @@ pub struct Composite {
     pub first: Option<Rule>,
     /// Layers by name; `*` stands for any letters. The last that fits counts.
     pub named: Vec<(String, Rule)>,
+    /// Sums and pools.
+    pub mixing: Mixing,
+    /// BatchNorms.
+    pub norms: Norms,
+}
+
+/// How sums and pools, which have no weights, divide relevance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mixing {
+    /// In proportion to what each input gives, over the stabilised sum; a maximum's to its winner (zennit).
+    Norm,
+    /// In proportion to the positive part of what each input gives, without a stabiliser; nothing where there is none
+    /// (Qiu et al., arXiv 2303.09171; for sums our extension).
+    Positive,
+}
+
+/// What becomes of a BatchNorm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Norms {
+    /// As [`Norms::Folded`]; where every BatchNorm stands behind a convolution, the network that is explained has zennit's
+    /// leftover factor `1 / sqrt(1 + 1e-5)` behind each, so that all but tied rectifiers and maxima fall as in zennit.
+    Zennit,
+    /// It goes into the convolution before it, or with its ReLU becomes a threshold of the one behind it.
+    Folded,
+    /// It goes into the convolution before it; elsewhere it hands relevance on.
+    FoldedBehind,
+    /// It hands relevance on, and the convolution keeps its weights.
+    Passed,
+}
+
+impl Mixing {
+    const WORDS: [(&str, Self); 2] = [("norm", Self::Norm), ("positive", Self::Positive)];
+}
+
+impl Norms {
+    const WORDS: [(&str, Self); 4] = [
+        ("zennit", Self::Zennit),
+        ("folded", Self::Folded),
+        ("folded-behind", Self::FoldedBehind),
+        ("passed", Self::Passed),
+    ];
+}
+
+/// The value of a word.
+fn value_of<T: Copy>(words: &[(&str, T)], word: &str) -> Result<T> {
+    let found = words.iter().find(|(known, _)| *known == word.trim());
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<&str> = words.iter().map(|(known, _)| *known).collect();
+        fault::relevance_rule(word, &known.join(", "))
+    })
+}
+
+/// The word of a value.
+fn word_of<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {
+    let found = words.iter().find(|(_, known)| known == value);
+    found.map_or("", |(word, _)| word)
 }
 
 impl Composite {
@@ -36,6 +92,25 @@ impl Composite {
             linear: Rule::EPSILON,
             first,
             named: Vec::new(),
+            mixing: Mixing::Norm,
+            norms: Norms::Zennit,
+        }
+    }
+
+    /// The walk of FG-CAM (Qiu et al., arXiv 2303.09171): shares of positive contributions, the image between its own
+    /// extremes. `folded` puts BatchNorm into the convolution before it; the authors' code hands relevance past it.
+    pub fn fine_grained(folded: bool) -> Self {
+        Self {
+            conv: Rule::ZPlusExact,
+            linear: Rule::ZPlusExact,
+            first: Some(Rule::ImageBox),
+            named: Vec::new(),
+            mixing: Mixing::Positive,
+            norms: if folded {
+                Norms::FoldedBehind
+            } else {
+                Norms::Passed
+            },
         }
     }
 
@@ -88,6 +163,12 @@ impl fmt::Display for Composite {
         if let Some(first) = self.first {
             write!(f, ",first={first}")?;
         }
+        if self.mixing != Mixing::Norm {
+            write!(f, ",mixing={}", word_of(&Mixing::WORDS, &self.mixing))?;
+        }
+        if self.norms != Norms::Zennit {
+            write!(f, ",batch-norm={}", word_of(&Norms::WORDS, &self.norms))?;
+        }
         for (pattern, rule) in &self.named {
             write!(f, ",{pattern}={rule}")?;
         }
@@ -98,7 +179,8 @@ impl fmt::Display for Composite {
 impl FromStr for Composite {
     type Err = Error;
 
-    /// Reads a name, or `conv=gamma(0.25),linear=epsilon,first=z-box,features.0=flat`. What is not said is epsilon.
+    /// Reads a name, or `conv=gamma(0.25),linear=epsilon,first=z-box,features.0=flat`. Rules that are not said are epsilon;
+    /// `mixing` is `norm` or `positive`, `batch-norm` is `zennit`, `folded`, `folded-behind` or `passed`.
     fn from_str(text: &str) -> Result<Self> {
         if let Some(known) = Self::by_name(text.trim()) {
             return Ok(known);
@@ -108,6 +190,17 @@ impl FromStr for Composite {
             let (key, rule) = part
                 .split_once('=')
                 .ok_or_else(|| fault::relevance_composite(part, &Self::NAMES.join(", ")))?;
+            match key.trim() {
+                "mixing" => {
+                    composite.mixing = value_of(&Mixing::WORDS, rule)?;
+                    continue;
+                }
+                "batch-norm" => {
+                    composite.norms = value_of(&Norms::WORDS, rule)?;
+                    continue;
+                }
+                _ => {}
+            }
             let rule: Rule = rule.parse()?;
             match key.trim() {
                 "" => return Err(fault::relevance_composite(part, &Self::NAMES.join(", "))),

@@ -156,6 +156,11 @@ pub(super) fn quotient(r: &Tensor, z: &Tensor, stabiliser: f32) -> Result<Tensor
     zip([r, z], |[r, z]| r / stabilised(z, stabiliser))
 }
 
+/// `r / z`, and 0 where z is 0: relevance for which nobody gave anything is dropped.
+pub(super) fn exact_quotient(r: &Tensor, z: &Tensor) -> Result<Tensor> {
+    zip([r, z], |[r, z]| if z == 0.0 { 0.0 } else { r / z })
+}
+
 /// `z + e sgn z` with `sgn 0 = 1`.
 #[inline(always)]
 pub(super) fn stabilised(z: f32, e: f32) -> f32 {

@@ -4,10 +4,10 @@ use std::sync::OnceLock;
 
 use candle_core::Tensor;
 
-use super::elementwise::{constant, product, quotient, stabilised, zip};
+use super::elementwise::{constant, exact_quotient, product, quotient, stabilised, zip};
 use super::rule::{Rule, STABILISER};
 use crate::error::Result;
-use crate::model::kernels::{Kernels, Prepared};
+use crate::model::kernels::{Kernels, Prepared, values};
 use crate::model::op::Op;
 use crate::text::fault;
 
@@ -42,6 +42,15 @@ enum Part {
     /// `W^2`, `b^2`.
     Square,
 }
+
+/// The parts that meet the positive and the negative part of an input.
+type Parts = [Part; 2];
+/// Positive contributions; the positive part of the bias belongs to them.
+const POSITIVE: Parts = [Part::Positive, Part::NegativeOnly];
+/// Negative contributions, with the negative part of the bias.
+const NEGATIVE: Parts = [Part::Negative, Part::PositiveOnly];
+/// Positive contributions alone.
+const POSITIVE_ONLY: Parts = [Part::PositiveOnly, Part::NegativeOnly];
 
 impl Layer {
     pub(super) fn new(whole: Op, rule: Rule, nonnegative: bool) -> Self {
@@ -80,19 +89,35 @@ impl Layer {
             }
             Rule::ZPlus => {
                 let signs = self.signs(x)?;
-                let s = quotient(r, &self.forward(kernels, &signs, true)?, STABILISER)?;
-                self.backward(kernels, &signs, true, &s)
+                let s = quotient(r, &self.forward(kernels, &signs, POSITIVE)?, STABILISER)?;
+                self.backward(kernels, &signs, POSITIVE, &s)
+            }
+            Rule::ZPlusExact => {
+                let signs = self.signs(x)?;
+                let s = exact_quotient(r, &self.forward(kernels, &signs, POSITIVE_ONLY)?)?;
+                self.backward(kernels, &signs, POSITIVE_ONLY, &s)
             }
             Rule::AlphaBeta { alpha, beta } => {
                 let signs = self.signs(x)?;
-                let s = quotient(r, &self.forward(kernels, &signs, true)?, STABILISER)?;
-                let t = quotient(r, &self.forward(kernels, &signs, false)?, STABILISER)?;
-                let up = self.backward(kernels, &signs, true, &s)?;
-                let down = self.backward(kernels, &signs, false, &t)?;
+                let s = quotient(r, &self.forward(kernels, &signs, POSITIVE)?, STABILISER)?;
+                let t = quotient(r, &self.forward(kernels, &signs, NEGATIVE)?, STABILISER)?;
+                let up = self.backward(kernels, &signs, POSITIVE, &s)?;
+                let down = self.backward(kernels, &signs, NEGATIVE, &t)?;
                 zip([&up, &down], |[up, down]| alpha * up - beta * down)
             }
             Rule::Gamma(g) => self.gamma(kernels, x, &z()?, r, g),
-            Rule::ZBox => self.z_box(kernels, x, r),
+            Rule::ZBox => {
+                let Some(range) = &self.range else {
+                    return Err(fault::relevance_box(self.whole.label()));
+                };
+                let range = [constant(x, &range[0])?, constant(x, &range[1])?];
+                self.in_box(kernels, x, range, |z| quotient(r, z, STABILISER))
+            }
+            Rule::ImageBox => {
+                let (low, high) = extremes(x)?;
+                let range = [zip([x], |_| low)?, zip([x], |_| high)?];
+                self.in_box(kernels, x, range, |z| exact_quotient(r, z))
+            }
             Rule::Flat | Rule::WSquare => {
                 let part = match self.rule {
                     Rule::Flat => Part::Ones,
@@ -118,7 +143,7 @@ impl Layer {
         g: f32,
     ) -> Result<Tensor> {
         let signs = self.signs(x)?;
-        let p = self.forward(kernels, &signs, true)?;
+        let p = self.forward(kernels, &signs, POSITIVE)?;
         let up = move |[r, z, p]: [f32; 3]| {
             if z > 0.0 {
                 r / stabilised(z + g * p, STABILISER)
@@ -136,25 +161,25 @@ impl Layer {
         let all = zip([r, z, &p], |v| up(v) + (1.0 + g) * down(v))?;
         let more = zip([r, z, &p], |v| up(v) - down(v))?;
         let common = vjp(kernels, &self.whole, &all, x)?;
-        let positive = self.backward(kernels, &signs, true, &more)?;
+        let positive = self.backward(kernels, &signs, POSITIVE, &more)?;
         zip([x, &common, &positive], |[x, c, p]| x * c + g * p)
     }
 
-    /// The biases of the three terms cancel and are left out.
-    fn z_box(&self, kernels: &dyn Kernels, x: &Tensor, r: &Tensor) -> Result<Tensor> {
-        let Some([low, high]) = &self.range else {
-            return Err(fault::relevance_box(self.whole.label()));
-        };
-        let (low, high) = (constant(x, low)?, constant(x, high)?);
+    /// The part of an input between a lowest and a highest value. The biases of the three terms cancel and are left out.
+    fn in_box(
+        &self,
+        kernels: &dyn Kernels,
+        x: &Tensor,
+        [low, high]: [Tensor; 2],
+        over: impl FnOnce(&Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         let whole = self.part(Part::Unbiased)?;
         let positive = self.part(Part::PositiveOnly)?;
         let negative = self.part(Part::NegativeOnly)?;
         let z = kernels.apply(whole, &[x])?;
         let zl = kernels.apply(positive, &[&low])?;
         let zh = kernels.apply(negative, &[&high])?;
-        let s = zip([r, &z, &zl, &zh], |[r, z, l, h]| {
-            r / stabilised(z - l - h, STABILISER)
-        })?;
+        let s = over(&zip([&z, &zl, &zh], |[z, l, h]| z - l - h)?)?;
         let from_x = product(x, &vjp(kernels, whole, &s, x)?)?;
         let from_low = product(&low, &vjp(kernels, positive, &s, x)?)?;
         let from_high = product(&high, &vjp(kernels, negative, &s, x)?)?;
@@ -170,17 +195,13 @@ impl Layer {
         Ok((positive, Some(zip([x], |[x]| x.min(0.0))?)))
     }
 
-    /// The sum of the contributions of one sign; the bias of that sign belongs to it.
+    /// The sum of some contributions.
     fn forward(
         &self,
         kernels: &dyn Kernels,
         (plus, minus): &(Tensor, Option<Tensor>),
-        positive: bool,
+        [first, second]: Parts,
     ) -> Result<Tensor> {
-        let (first, second) = match positive {
-            true => (Part::Positive, Part::NegativeOnly),
-            false => (Part::Negative, Part::PositiveOnly),
-        };
         let z = kernels.apply(self.part(first)?, &[plus])?;
         match minus {
             Some(minus) => {
@@ -191,18 +212,14 @@ impl Layer {
         }
     }
 
-    /// What the contributions of one sign hand back for `s` at the output.
+    /// What these contributions hand back for `s` at the output.
     fn backward(
         &self,
         kernels: &dyn Kernels,
         (plus, minus): &(Tensor, Option<Tensor>),
-        positive: bool,
+        [first, second]: Parts,
         s: &Tensor,
     ) -> Result<Tensor> {
-        let (first, second) = match positive {
-            true => (Part::Positive, Part::NegativeOnly),
-            false => (Part::Negative, Part::PositiveOnly),
-        };
         let g = vjp(kernels, self.part(first)?, s, plus)?;
         match minus {
             Some(minus) => {
@@ -254,6 +271,13 @@ fn modified(op: &Op, part: Part) -> Result<Op> {
             "a layer with weights",
         )),
     }
+}
+
+/// The smallest and the largest number.
+fn extremes(x: &Tensor) -> Result<(f32, f32)> {
+    let values = values(x)?;
+    let ends = |(low, high): (f32, f32), v: &f32| (low.min(*v), high.max(*v));
+    Ok(values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), ends))
 }
 
 /// The gradient at an operation's one input.

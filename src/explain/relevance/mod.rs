@@ -4,7 +4,7 @@
 //! A [`Composite`] says which [`Rule`] each layer follows, a [`Plan`] brings a network into canonical form and keeps the
 //! modified weights, and [`Plan::walk`] hands a [`Seed`] down through a pass that has been traced. Names and nodes stay those
 //! of the network, so [`Relevance`] can be asked at every layer. Values and defaults are zennit's (Anders et al., arXiv
-//! 2106.13200); its leftover factor `1 / sqrt(1 + 1e-5)` of every folded BatchNorm is left out.
+//! 2106.13200), its leftover factor behind every folded BatchNorm included ([`Norms::Zennit`]).
 
 mod composite;
 mod elementwise;
@@ -15,7 +15,7 @@ mod seed;
 
 use candle_core::Tensor;
 
-pub use composite::Composite;
+pub use composite::{Composite, Mixing, Norms};
 pub use plan::Plan;
 pub use rule::{Rule, STABILISER};
 pub use seed::Seed;
@@ -27,7 +27,7 @@ use crate::model::forward::Trace;
 use crate::model::graph::{Graph, Node, NodeId};
 use crate::model::kernels::{Kernels, values};
 use crate::text::{fault, window};
-use elementwise::{per_channel, product, quotient, sum, total, zip};
+use elementwise::{exact_quotient, per_channel, product, quotient, sum, total, zip};
 use plan::{Action, Weighted};
 
 /// What a walk left at every node.
@@ -57,10 +57,10 @@ impl Plan {
     /// A class that does not exist, a trace of another network, relevance beyond the range of numbers, cancellation.
     pub fn walk(&self, model: &Model, trace: &Trace, seed: Seed, job: &Job) -> Result<Relevance> {
         let start = seed.relevance(&trace.output(model.graph.output())?)?;
-        self.walk_from(model, trace, start, job)
+        self.walk_from(model, trace, model.graph.output(), start, job)
     }
 
-    /// As [`Plan::walk`] with any relevance at the logits, `[1, classes]`.
+    /// As [`Plan::walk`] from any node down, with any relevance at its output, in the output's shape.
     ///
     /// # Errors
     /// As [`Plan::walk`].
@@ -68,16 +68,16 @@ impl Plan {
         &self,
         model: &Model,
         trace: &Trace,
+        from: NodeId,
         start: Tensor,
         job: &Job,
     ) -> Result<Relevance> {
         let graph = &*model.graph;
-        let output = graph.output();
         let mut relevance = Relevance {
             values: vec![None; graph.nodes.len()],
             start: total(&start)?,
         };
-        if let Some(slot) = relevance.values.get_mut(output) {
+        if let Some(slot) = relevance.values.get_mut(from) {
             *slot = Some(start);
         }
         let steps = graph.nodes.len();
@@ -140,6 +140,24 @@ impl Step<'_> {
                 };
                 let share =
                     |[a, b, r]: [f32; 3]| a * (r / elementwise::stabilised(a + b, STABILISER));
+                let shares = [zip([a, b, r], share)?, zip([b, a, r], share)?];
+                self.node.inputs.iter().copied().zip(shares).collect()
+            }
+            Action::PositivePool => {
+                let x = zip([&x()?], |[x]| x.max(0.0))?;
+                let z = self.kernels.apply(op, &[&x])?;
+                let s = exact_quotient(r, &z)?;
+                vec![(input, product(&x, &layer::vjp(self.kernels, op, &s, &x)?)?)]
+            }
+            Action::PositiveSum => {
+                let parts = self.inputs()?;
+                let [a, b] = parts.as_slice() else {
+                    return Err(fault::shape(&self.node.name, "other inputs", "two"));
+                };
+                let share = |[a, b, r]: [f32; 3]| {
+                    let (a, both) = (a.max(0.0), a.max(0.0) + b.max(0.0));
+                    if both == 0.0 { 0.0 } else { a * (r / both) }
+                };
                 let shares = [zip([a, b, r], share)?, zip([b, a, r], share)?];
                 self.node.inputs.iter().copied().zip(shares).collect()
             }

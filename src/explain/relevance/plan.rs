@@ -6,14 +6,18 @@
 //! `w t + b`, so the convolution reads t with weights `W w` and the bias `sum W b` on top; where it pads with zeros, t is padded
 //! with `-b / w`, at which `w t + b` is 0.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 
-use super::composite::{Composite, fits};
+use super::composite::{Composite, Mixing, Norms, fits};
 use super::elementwise::{constant, per_channel};
 use super::layer::Layer;
 use super::rule::Rule;
 use crate::error::Result;
+use crate::job::Job;
 use crate::model::Model;
+use crate::model::forward::{Engine, Trace};
 use crate::model::graph::{Graph, NodeId};
 use crate::model::kernels::Prepared;
 use crate::model::op::{Act, BatchNorm, Border, Conv2d, Op};
@@ -35,6 +39,10 @@ pub(super) enum Action {
     Norm,
     /// A sum of two nodes, in proportion to each.
     Sum,
+    /// A pool, in proportion to the positive part of its input.
+    PositivePool,
+    /// A sum of two nodes, in proportion to the positive part of each.
+    PositiveSum,
     /// A mean of values with constant weights.
     Attention,
     /// A layer with weights.
@@ -66,6 +74,8 @@ pub struct Plan {
     pub(super) actions: Vec<Action>,
     /// What is not as the composite would have it, in words.
     pub notices: Vec<String>,
+    /// The network that is explained, where it is not the model's own to the last bit.
+    engine: Option<Engine>,
 }
 
 impl Plan {
@@ -75,8 +85,56 @@ impl Plan {
     /// A name in the composite that no layer has; z-box where the image's range is not known; a rule that needs no
     /// weights at a layer whose shape it cannot keep is refused by the walk.
     pub fn new(model: &Model, composite: &Composite) -> Result<Self> {
-        Maker::new(model, composite).make()
+        match composite.norms {
+            Norms::Zennit => {
+                let graph = Arc::new(leftover(&model.graph)?);
+                let mut maker = Maker::new(model, &graph, composite);
+                let actions = maker.actions()?;
+                let absorbed =
+                    |id: usize| matches!(actions[id], Action::Pass) && maker.absorbed[id];
+                let all_behind = (0..graph.nodes.len())
+                    .filter(|&id| matches!(graph.nodes[id].op, Op::BatchNorm(_)))
+                    .all(|id| absorbed(id) && maker.behind[id]);
+                let has_norms = maker.behind.contains(&true);
+                if all_behind && has_norms {
+                    let engine = model.engine_of(Arc::clone(&graph));
+                    return Ok(maker.plan(actions, Some(engine)));
+                }
+            }
+            Norms::Folded | Norms::FoldedBehind | Norms::Passed => {}
+        }
+        let mut maker = Maker::new(model, &model.graph, composite);
+        let actions = maker.actions()?;
+        Ok(maker.plan(actions, None))
     }
+
+    /// Whether the network that is explained is not the model's own to the last bit.
+    pub(in crate::explain) fn has_own_network(&self) -> bool {
+        self.engine.is_some()
+    }
+
+    /// A pass through the network that is explained, where the model's own pass is not one.
+    ///
+    /// # Errors
+    /// As [`Model::trace`].
+    pub fn trace(&self, own: &Trace, job: &Job) -> Result<Option<Trace>> {
+        let input = own.output(0)?;
+        let trace = |engine: &Engine| engine.trace(&input, job);
+        self.engine.as_ref().map(trace).transpose()
+    }
+}
+
+/// A network with zennit's leftover factor behind every BatchNorm.
+fn leftover(graph: &Graph) -> Result<Graph> {
+    let mut graph = graph.clone();
+    let factor = 1.0 / (1.0f64 + 1e-5).sqrt();
+    for node in &mut graph.nodes {
+        if let Op::BatchNorm(norm) = &mut node.op {
+            norm.scale = (&norm.scale * factor)?;
+            norm.shift = (&norm.shift * factor)?;
+        }
+    }
+    Ok(graph)
 }
 
 struct Maker<'a> {
@@ -87,11 +145,12 @@ struct Maker<'a> {
     nonnegative: Vec<bool>,
     /// BatchNorms that have gone into a layer.
     absorbed: Vec<bool>,
+    /// Those of them that went into the layer before them.
+    behind: Vec<bool>,
 }
 
 impl<'a> Maker<'a> {
-    fn new(model: &'a Model, composite: &'a Composite) -> Self {
-        let graph = &*model.graph;
+    fn new(model: &'a Model, graph: &'a Graph, composite: &'a Composite) -> Self {
         let mut readers = vec![Vec::new(); graph.nodes.len()];
         let mut nonnegative: Vec<bool> = Vec::with_capacity(graph.nodes.len());
         for (id, node) in graph.nodes.iter().enumerate() {
@@ -124,14 +183,16 @@ impl<'a> Maker<'a> {
             graph,
             composite,
             absorbed: vec![false; graph.nodes.len()],
+            behind: vec![false; graph.nodes.len()],
             readers,
             nonnegative,
         }
     }
 
-    fn make(mut self) -> Result<Plan> {
+    fn actions(&mut self) -> Result<Vec<Action>> {
         let is_weighted = |op: &Op| matches!(op, Op::Conv2d(_) | Op::Linear { .. });
-        let nodes = &self.graph.nodes;
+        let graph = self.graph;
+        let nodes = &graph.nodes;
         let weighted = || nodes.iter().filter(|node| is_weighted(&node.op));
         for (pattern, _) in &self.composite.named {
             if !weighted().any(|node| fits(pattern, &node.name)) {
@@ -139,7 +200,6 @@ impl<'a> Maker<'a> {
             }
         }
         let first = nodes.iter().position(|node| is_weighted(&node.op));
-        let (mut gates, mut layer_norms, mut attention) = (0, 0, 0);
         let mut actions = Vec::with_capacity(nodes.len());
         for (id, node) in nodes.iter().enumerate() {
             actions.push(match &node.op {
@@ -147,30 +207,41 @@ impl<'a> Maker<'a> {
                 Op::Conv2d(_) | Op::Linear { .. } => {
                     Action::Weights(Box::new(self.weighted(id, first == Some(id))?))
                 }
-                Op::Mul => {
-                    gates += 1;
-                    Action::Pass
+                Op::Mul
+                | Op::LayerNorm(_)
+                | Op::Act(_)
+                | Op::BatchNorm(_)
+                | Op::Scale(_)
+                | Op::Identity => Action::Pass,
+                Op::MaxPool(_) | Op::AvgPool { .. } | Op::AdaptiveAvgPool(_)
+                    if self.composite.mixing == Mixing::Positive =>
+                {
+                    Action::PositivePool
                 }
-                Op::LayerNorm(_) => {
-                    layer_norms += 1;
-                    Action::Pass
-                }
-                Op::Act(_) | Op::BatchNorm(_) | Op::Scale(_) | Op::Identity => Action::Pass,
+                Op::Add if self.composite.mixing == Mixing::Positive => Action::PositiveSum,
                 Op::AvgPool { .. } | Op::AdaptiveAvgPool(_) => Action::Norm,
                 Op::Add => Action::Sum,
-                Op::Attention { .. } => {
-                    attention += 1;
-                    Action::Attention
-                }
+                Op::Attention { .. } => Action::Attention,
                 _ => Action::Gradient,
             });
         }
+        Ok(actions)
+    }
+
+    fn plan(&self, actions: Vec<Action>, engine: Option<Engine>) -> Plan {
+        let nodes = &self.graph.nodes;
+        let count = |is: fn(&Op) -> bool| nodes.iter().filter(|node| is(&node.op)).count();
+        let gates = count(|op| matches!(op, Op::Mul));
+        let layer_norms = count(|op| matches!(op, Op::LayerNorm(_)));
+        let attention = count(|op| matches!(op, Op::Attention { .. }));
         let mut notices = Vec::new();
         let left: Vec<&str> = (0..nodes.len())
             .filter(|&id| matches!(nodes[id].op, Op::BatchNorm(_)) && !self.absorbed[id])
             .map(|id| nodes[id].name.as_str())
             .collect();
-        if let Some(first) = left.first() {
+        if let Some(first) = left.first()
+            && self.composite.norms != Norms::Passed
+        {
             notices.push(notice::relevance_norms_pass(left.len(), first));
         }
         if gates > 0 {
@@ -182,7 +253,11 @@ impl<'a> Maker<'a> {
         if attention > 0 {
             notices.push(notice::relevance_attention(attention));
         }
-        Ok(Plan { actions, notices })
+        Plan {
+            actions,
+            notices,
+            engine,
+        }
     }
 
     fn only_reader(&self, node: NodeId) -> Option<NodeId> {
@@ -198,13 +273,18 @@ impl<'a> Maker<'a> {
         let rule = self.composite.rule(&node.name, is_conv, is_first);
         let input = node.inputs.first().copied().unwrap_or(0);
         let mut whole = node.op.clone();
-        let threshold = self.threshold(id, input, &mut whole)?;
+        let threshold = match self.composite.norms {
+            Norms::Zennit | Norms::Folded => self.threshold(id, input, &mut whole)?,
+            Norms::FoldedBehind | Norms::Passed => None,
+        };
         let mut end = id;
-        if let Some(next) = self.only_reader(id)
+        if self.composite.norms != Norms::Passed
+            && let Some(next) = self.only_reader(id)
             && let Op::BatchNorm(norm) = &self.graph.nodes[next].op
         {
             whole = folded(&whole, norm)?;
             self.absorbed[next] = true;
+            self.behind[next] = true;
             end = next;
         }
         let nonnegative = threshold.is_none() && self.nonnegative[input];

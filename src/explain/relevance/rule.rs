@@ -33,6 +33,12 @@ pub enum Rule {
     },
     /// For an input between the values that black and white become (Montavon et al. 2017).
     ZBox,
+    /// As z-plus without any bias or stabiliser: in proportion to the positive `x W`, and nothing where there is none
+    /// (Qiu et al., arXiv 2303.09171).
+    ZPlusExact,
+    /// As z-box between the smallest and the largest value of this image, over all channels, without a stabiliser (Qiu
+    /// et al., arXiv 2303.09171).
+    ImageBox,
     /// In equal parts over the window (Lapuschkin et al. 2019).
     Flat,
     /// In proportion to the squared weights (Montavon et al. 2017).
@@ -47,12 +53,14 @@ impl Rule {
     /// The epsilon rule with the common stabiliser.
     pub const EPSILON: Self = Self::Epsilon(STABILISER);
     /// Names that can be written, in the order of the rules.
-    pub const NAMES: [&str; 9] = [
+    pub const NAMES: [&str; 11] = [
         "epsilon",
         "z-plus",
         "gamma",
         "alpha-beta",
         "z-box",
+        "z-plus-exact",
+        "image-box",
         "flat",
         "w-square",
         "norm",
@@ -68,6 +76,8 @@ impl fmt::Display for Rule {
             Self::Gamma(gamma) => write!(f, "gamma({gamma})"),
             Self::AlphaBeta { alpha, beta } => write!(f, "alpha-beta({alpha},{beta})"),
             Self::ZBox => f.write_str("z-box"),
+            Self::ZPlusExact => f.write_str("z-plus-exact"),
+            Self::ImageBox => f.write_str("image-box"),
             Self::Flat => f.write_str("flat"),
             Self::WSquare => f.write_str("w-square"),
             Self::Norm => f.write_str("norm"),
@@ -107,6 +117,8 @@ impl FromStr for Rule {
                 beta: *beta,
             },
             ("z-box", []) => Self::ZBox,
+            ("z-plus-exact", []) => Self::ZPlusExact,
+            ("image-box", []) => Self::ImageBox,
             ("flat", []) => Self::Flat,
             ("w-square", []) => Self::WSquare,
             ("norm", []) => Self::Norm,

@@ -21,6 +21,9 @@ pub enum Purpose {
     /// A trace that a reverse walk reads. Sums are taken directly: which rectifiers are open must not hang on
     /// the rounding of a shortcut.
     Trace,
+    /// A trace that a reverse walk reads for one of many samples whose mean is looked at: a rectifier more or less is
+    /// lost in it, and shortcuts are welcome.
+    Sample,
     /// Only the logits are read. Shortcuts such as Winograd's, which round a little differently, are welcome.
     Scores,
 }

@@ -40,3 +40,22 @@ pub fn relevance_not_finite(layer: &str) -> Error {
         ),
     )
 }
+
+/// FG-CAM at a layer behind the one that its components come from.
+pub fn fg_cam_behind(layer: &str, stage: &str) -> Error {
+    input(format!(
+        "FG-CAM goes from '{stage}' down to the input: expected a layer up to there, found '{layer}'"
+    ))
+}
+
+/// FG-CAM of a network without convolutions at its end.
+pub fn fg_cam_of_transformer() -> Error {
+    input("FG-CAM is defined for convolutional networks: this one has attention layers".to_owned())
+}
+
+/// A base method of FG-CAM that gives no channels.
+pub fn fg_cam_base(method: &str) -> Error {
+    input(format!(
+        "FG-CAM needs a value of each channel at each place, which '{method}' does not give"
+    ))
+}

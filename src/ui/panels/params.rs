@@ -1,6 +1,8 @@
 //! Parameters of the selected panel's method, made from the catalogue.
 
-use egui::{Align, Button, Checkbox, ComboBox, DragValue, Label, Layout, RichText, Ui};
+use egui::{
+    Align, Button, Checkbox, ComboBox, DragValue, Label, Layout, RichText, Slider, TextEdit, Ui,
+};
 
 use crate::explain::catalogue::{self, Domain, Param};
 use crate::text::method as words;
@@ -41,7 +43,7 @@ pub(super) fn params_ui(app: &mut App, ui: &mut Ui) {
     for param in method.params {
         let default = param.default_text();
         let value = params.get(param.id).unwrap_or(&default);
-        let changed = param_ui(ui, panel, param, value);
+        let changed = param_ui(ui, panel, param, value, method.is_instant(&params));
         if let Some(value) = changed
             && let Some(panel) = app.grid.panels.get_mut(panel)
         {
@@ -56,8 +58,8 @@ pub(super) fn params_ui(app: &mut App, ui: &mut Ui) {
     ui.add_space(space::M);
 }
 
-/// One parameter; its new value once it was changed.
-fn param_ui(ui: &mut Ui, panel: usize, param: &Param, value: &str) -> Option<String> {
+/// One parameter; its new value once it was changed. `live` numbers take effect while they are dragged.
+fn param_ui(ui: &mut Ui, panel: usize, param: &Param, value: &str, live: bool) -> Option<String> {
     match param.domain {
         Domain::Choice(["no", "yes"]) => {
             let mut on = value == "yes";
@@ -81,12 +83,39 @@ fn param_ui(ui: &mut Ui, panel: usize, param: &Param, value: &str) -> Option<Str
         Domain::Number {
             min, max, whole, ..
         } => row(ui, param, |ui| {
-            number_ui(ui, panel, param, value, [min, max], whole)
+            number_ui(ui, panel, param, value, [min, max], whole, live)
         }),
+        Domain::Rules { .. } => rules_ui(ui, panel, param, value),
     }
 }
 
-/// A number that takes effect when it is let go: a map of many passes must not begin at every step of a drag.
+/// Rules of layers as text: they take effect when the line is left and reads as rules; what does not read says why.
+fn rules_ui(ui: &mut Ui, panel: usize, param: &Param, value: &str) -> Option<String> {
+    let id = ui.scope_id().with(("param", panel, param.id));
+    let draft: Option<String> = ui.data(|data| data.get_temp(id));
+    let mut shown = draft.clone().unwrap_or_else(|| value.to_owned());
+    ui.add(Label::new(param.id)).on_hover_text(param.help);
+    let width = ui.available_width();
+    let edit = ui.name_inputs(param.id, |ui| {
+        ui.add(TextEdit::singleline(&mut shown).desired_width(width))
+    });
+    let wrong = param.fault(&shown);
+    if let Some(wrong) = &wrong {
+        let p = theme::palette(ui);
+        ui.label(RichText::new(wrong).small().color(p.caution));
+    }
+    if edit.has_focus() {
+        ui.data_mut(|data| data.insert_temp(id, shown));
+        return None;
+    }
+    if draft.is_some() && wrong.is_none() {
+        ui.data_mut(|data| data.remove::<String>(id));
+    }
+    (wrong.is_none() && shown != value).then_some(shown)
+}
+
+/// A number; a share or another measure on a slider. Unless it is `live` it takes effect when it is let go: a map of
+/// many passes must not begin at every step of a drag.
 fn number_ui(
     ui: &mut Ui,
     panel: usize,
@@ -94,6 +123,7 @@ fn number_ui(
     value: &str,
     [min, max]: [f64; 2],
     whole: bool,
+    live: bool,
 ) -> Option<String> {
     let id = ui.scope_id().with(("param", panel, param.id));
     let stands: f64 = value.parse().unwrap_or(min);
@@ -103,13 +133,20 @@ fn number_ui(
     } else {
         ((max - min) / 400.0).min(0.02)
     };
-    let drag = ui.add(
-        DragValue::new(&mut shown)
-            .range(min..=max)
-            .speed(speed)
-            .max_decimals(if whole { 0 } else { 3 }),
-    );
-    if drag.dragged() || drag.has_focus() {
+    let drag = if whole {
+        let drag = DragValue::new(&mut shown).range(min..=max).speed(speed);
+        ui.add(drag.max_decimals(0))
+    } else {
+        ui.spacing_mut().slider_width = 72.0;
+        let slider = Slider::new(&mut shown, min..=max).drag_value_speed(speed);
+        ui.add(slider.max_decimals(3))
+    };
+    // Hundredths are as fine as an eye can tell, and their maps are kept.
+    if live && !whole && drag.dragged() {
+        shown = (shown * 100.0).round() / 100.0;
+    }
+    let waits = drag.dragged() && !live;
+    if waits || drag.has_focus() && !drag.dragged() {
         ui.data_mut(|data| data.insert_temp(id, shown));
         return None;
     }

@@ -144,7 +144,7 @@ pub(super) fn forward(
     let (n, _, h, w) = x.dims4()?;
     let dims = chain.conv.weight_dims()?;
     let out = chain.conv.out([h, w], [dims[2], dims[3]]);
-    let winograd = purpose == Purpose::Scores
+    let winograd = purpose != Purpose::Trace
         && chain.conv.stride == [1, 1]
         && winograd::pays(isa, chain.conv.groups, dims, chain.conv.dilation, n, out);
     let key = Key {
