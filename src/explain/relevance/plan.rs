@@ -25,7 +25,7 @@ const NO_BORDER: Border = [[0; 2]; 2];
 
 /// What a node does with the relevance of its output.
 pub(super) enum Action {
-    /// Nothing: there is no input.
+    /// Nothing: there is no input, or no relevance comes here.
     End,
     /// Hands all of it to the first input.
     Pass,
@@ -139,9 +139,14 @@ impl<'a> Maker<'a> {
             }
         }
         let first = nodes.iter().position(|node| is_weighted(&node.op));
+        let reached = reached(self.graph);
         let (mut gates, mut layer_norms, mut attention) = (0, 0, 0);
         let mut actions = Vec::with_capacity(nodes.len());
         for (id, node) in nodes.iter().enumerate() {
+            if !reached[id] {
+                actions.push(Action::End);
+                continue;
+            }
             actions.push(match &node.op {
                 Op::Input => Action::End,
                 Op::Conv2d(_) | Op::Linear { .. } => {
@@ -167,7 +172,8 @@ impl<'a> Maker<'a> {
         }
         let mut notices = Vec::new();
         let left: Vec<&str> = (0..nodes.len())
-            .filter(|&id| matches!(nodes[id].op, Op::BatchNorm(_)) && !self.absorbed[id])
+            .filter(|&id| matches!(nodes[id].op, Op::BatchNorm(_)))
+            .filter(|&id| reached[id] && !self.absorbed[id])
             .map(|id| nodes[id].name.as_str())
             .collect();
         if let Some(first) = left.first() {
@@ -282,6 +288,27 @@ impl<'a> Maker<'a> {
             border,
         }))
     }
+}
+
+/// For every node whether relevance can come there: not where only a gate's factor is made (squeeze-excite, an attention
+/// branch), which counts as a constant, nor in a second head.
+fn reached(graph: &Graph) -> Vec<bool> {
+    let mut reached = vec![false; graph.nodes.len()];
+    if let Some(output) = reached.last_mut() {
+        *output = true;
+    }
+    for (id, node) in graph.nodes.iter().enumerate().rev() {
+        let takes = match &node.op {
+            Op::Mul => 1,
+            _ => node.inputs.len(),
+        };
+        if reached[id] {
+            for &input in node.inputs.iter().take(takes) {
+                reached[input] = true;
+            }
+        }
+    }
+    reached
 }
 
 /// A layer with the BatchNorm behind it in its weights.
