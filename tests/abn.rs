@@ -3,6 +3,11 @@
 
 mod support;
 
+#[path = "abn/network.rs"]
+mod network;
+#[path = "abn/reference.rs"]
+mod reference;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,355 +20,14 @@ use camlens::model::kernels::portable::Portable;
 use camlens::model::weights::Weights;
 use camlens::preprocess::ModelInput;
 use candle_core::{Device, Tensor};
+use network::{BASIC, LAYOUTS, Layout, Tensors, flat, open};
+use reference::Reference;
 use serde_json::Value;
-use support::{camlens, explain_map, json, recipe_tensor, relative_error, save, scene_a};
-
-// ---- small networks ----------------------------------------------------------------------------
-
-/// What a test network looks like.
-#[derive(Clone, Copy, Debug)]
-struct Layout {
-    channels: usize,
-    /// Side of the first kernel: 7 as for ImageNet, 3 as for CIFAR.
-    kernel: usize,
-    bottleneck: bool,
-    /// Channels inside the blocks of each stage.
-    widths: &'static [usize],
-    /// Blocks a stage.
-    blocks: usize,
-    classes: usize,
-    side: usize,
-}
-
-const BASIC: Layout = Layout {
-    channels: 3,
-    kernel: 7,
-    bottleneck: false,
-    widths: &[8, 10, 12, 14],
-    blocks: 2,
-    classes: 4,
-    side: 96,
-};
-const LAYOUTS: [Layout; 5] = [
-    BASIC,
-    Layout {
-        bottleneck: true,
-        ..BASIC
-    },
-    Layout {
-        channels: 1,
-        widths: &[6, 8],
-        blocks: 1,
-        classes: 2,
-        side: 48,
-        ..BASIC
-    },
-    Layout {
-        kernel: 3,
-        widths: &[6, 8, 10],
-        side: 32,
-        ..BASIC
-    },
-    Layout {
-        kernel: 3,
-        bottleneck: true,
-        widths: &[6, 8, 10],
-        side: 32,
-        ..BASIC
-    },
-];
-
-type Tensors = BTreeMap<String, Tensor>;
-
-impl Layout {
-    fn last(&self) -> usize {
-        self.widths.len()
-    }
-
-    /// The authors' tensors with the recipe's numbers.
-    fn tensors(&self) -> Tensors {
-        let mut shapes: Vec<(String, Vec<usize>)> = Vec::new();
-        let mut conv = |path: &str, norm: &str, [o, i, k]: [usize; 3]| {
-            shapes.push((format!("{path}.weight"), vec![o, i, k, k]));
-            if !norm.is_empty() {
-                for leaf in ["weight", "bias", "running_mean", "running_var"] {
-                    shapes.push((format!("{norm}.{leaf}"), vec![o]));
-                }
-            }
-        };
-        let first = self.widths[0];
-        conv("conv1", "bn1", [first, self.channels, self.kernel]);
-        let mut stage = |path: &str, mut inputs: usize, width: usize, strided: bool| {
-            let out = if self.bottleneck { 4 * width } else { width };
-            for block in 0..self.blocks {
-                let at = |leaf: &str| format!("{path}.{block}.{leaf}");
-                let kernels: &[[usize; 3]] = if self.bottleneck {
-                    &[[width, inputs, 1], [width, width, 3], [out, width, 1]]
-                } else {
-                    &[[width, inputs, 3], [out, width, 3]]
-                };
-                for (i, kernel) in kernels.iter().enumerate() {
-                    let (path, norm) = (format!("conv{}", i + 1), format!("bn{}", i + 1));
-                    conv(&at(&path), &at(&norm), *kernel);
-                }
-                if block == 0 && (strided || inputs != out) {
-                    conv(&at("downsample.0"), &at("downsample.1"), [out, inputs, 1]);
-                }
-                inputs = out;
-            }
-            out
-        };
-        let mut inputs = first;
-        for (i, &width) in self.widths.iter().enumerate() {
-            if i + 1 == self.last() {
-                stage(&format!("att_layer{}", i + 1), inputs, width, false);
-            }
-            inputs = stage(&format!("layer{}", i + 1), inputs, width, i > 0);
-        }
-        let classes = self.classes;
-        // BatchNorm of the copied stage, which no convolution of its own stands before.
-        for leaf in ["weight", "bias", "running_mean", "running_var"] {
-            shapes.push((format!("bn_att.{leaf}"), vec![inputs]));
-        }
-        let mut conv = |path: &str, norm: &str, [o, i, k]: [usize; 3]| {
-            shapes.push((format!("{path}.weight"), vec![o, i, k, k]));
-            if !norm.is_empty() {
-                for leaf in ["weight", "bias", "running_mean", "running_var"] {
-                    shapes.push((format!("{norm}.{leaf}"), vec![o]));
-                }
-            }
-        };
-        conv("att_conv", "bn_att2", [classes, inputs, 1]);
-        conv("att_conv2", "", [classes, classes, 1]);
-        conv("att_conv3", "bn_att3", [1, classes, 3]);
-        shapes.push(("fc.weight".into(), vec![classes, inputs]));
-        shapes.push(("fc.bias".into(), vec![classes]));
-        shapes
-            .into_iter()
-            .map(|(name, shape)| {
-                let values = recipe_tensor(&name, &shape, 11, &[]);
-                let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
-                (name, tensor)
-            })
-            .collect()
-    }
-
-    fn input(&self) -> ModelInput {
-        let (_, values) = scene_a(self.side, self.side, false);
-        let shape = [1, self.channels, self.side, self.side];
-        let plane = self.side * self.side;
-        ModelInput::from_ready(&shape, values[..self.channels * plane].to_vec()).unwrap()
-    }
-
-    fn model(&self) -> Model {
-        open(self.tensors()).unwrap()
-    }
-}
-
-fn open(tensors: Tensors) -> camlens::Result<Model> {
-    Model::build(
-        &Weights::from_tensors("net.pth", tensors),
-        None,
-        &Device::Cpu,
-    )
-}
-
-fn flat(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
-}
+use support::{camlens, explain_map, json, recipe_tensor, relative_error, save};
 
 fn scaled(tensors: &mut Tensors, key: &str, by: f64) {
     let tensor = (&tensors[key] * by).unwrap();
     tensors.insert(key.to_owned(), tensor);
-}
-
-// ---- the definition in plain loops -------------------------------------------------------------
-
-/// A plane stack `[c, h, w]` in double precision.
-#[derive(Clone)]
-struct Planes {
-    c: usize,
-    h: usize,
-    w: usize,
-    v: Vec<f64>,
-}
-
-impl Planes {
-    fn at(&self, c: usize, y: isize, x: isize) -> Option<f64> {
-        let inside = (0..self.h as isize).contains(&y) && (0..self.w as isize).contains(&x);
-        inside.then(|| self.v[(c * self.h + y as usize) * self.w + x as usize])
-    }
-
-    fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
-        let plane = other.h * other.w;
-        // A single plane is repeated for every channel.
-        let value = |i: usize| other.v[if other.c == 1 { i % plane } else { i }];
-        let v = self.v.iter().enumerate().map(|(i, a)| f(*a, value(i)));
-        Self {
-            v: v.collect(),
-            ..*self
-        }
-    }
-
-    fn map(&self, f: impl Fn(f64) -> f64) -> Self {
-        Self {
-            v: self.v.iter().map(|v| f(*v)).collect(),
-            ..*self
-        }
-    }
-
-    fn relu(&self) -> Self {
-        self.map(|v| v.max(0.0))
-    }
-
-    fn means(&self) -> Vec<f64> {
-        let plane = self.h * self.w;
-        let sums = self.v.chunks(plane).map(|c| c.iter().sum::<f64>());
-        sums.map(|sum| sum / plane as f64).collect()
-    }
-
-    fn max_pool(&self) -> Self {
-        let (h, w) = (self.h.div_ceil(2), self.w.div_ceil(2));
-        let mut v = Vec::new();
-        for c in 0..self.c {
-            for y in 0..h as isize {
-                for x in 0..w as isize {
-                    let window = (-1..=1).flat_map(|dy| (-1..=1).map(move |dx| (dy, dx)));
-                    let seen = window.filter_map(|(dy, dx)| self.at(c, 2 * y + dy, 2 * x + dx));
-                    v.push(seen.fold(f64::MIN, f64::max));
-                }
-            }
-        }
-        Self { h, w, v, ..*self }
-    }
-}
-
-struct Reference<'a>(&'a Tensors);
-
-impl Reference<'_> {
-    fn vector(&self, key: &str) -> Vec<f64> {
-        flat(&self.0[key]).into_iter().map(f64::from).collect()
-    }
-
-    fn conv(&self, path: &str, x: &Planes, stride: usize) -> Planes {
-        let key = format!("{path}.weight");
-        let weight = self.vector(&key);
-        let (o, i, k, _) = self.0[&key].dims4().unwrap();
-        assert_eq!(i, x.c, "{path}");
-        let pad = (k / 2) as isize;
-        let (h, w) = (x.h.div_ceil(stride), x.w.div_ceil(stride));
-        let mut v = Vec::new();
-        for oc in 0..o {
-            for y in 0..h {
-                for column in 0..w {
-                    let mut sum = 0.0;
-                    for ic in 0..i {
-                        for ky in 0..k {
-                            for kx in 0..k {
-                                let iy = (y * stride + ky) as isize - pad;
-                                let ix = (column * stride + kx) as isize - pad;
-                                if let Some(value) = x.at(ic, iy, ix) {
-                                    sum += value * weight[((oc * i + ic) * k + ky) * k + kx];
-                                }
-                            }
-                        }
-                    }
-                    v.push(sum);
-                }
-            }
-        }
-        Planes { c: o, h, w, v }
-    }
-
-    fn norm(&self, path: &str, x: &Planes) -> Planes {
-        let leaf = |leaf: &str| self.vector(&format!("{path}.{leaf}"));
-        let (gamma, beta, mean, var) = (
-            leaf("weight"),
-            leaf("bias"),
-            leaf("running_mean"),
-            leaf("running_var"),
-        );
-        let plane = x.h * x.w;
-        let mut x = x.clone();
-        for (i, v) in x.v.iter_mut().enumerate() {
-            let c = i / plane;
-            *v = (*v - mean[c]) / (var[c] + 1e-5).sqrt() * gamma[c] + beta[c];
-        }
-        x
-    }
-
-    fn stage(&self, path: &str, x: &Planes, stride: usize) -> Planes {
-        let mut x = x.clone();
-        for block in 0.. {
-            let at = |leaf: &str| format!("{path}.{block}.{leaf}");
-            if !self.0.contains_key(&at("conv1.weight")) {
-                break;
-            }
-            let stride = if block == 0 { stride } else { 1 };
-            let bottleneck = self.0.contains_key(&at("conv3.weight"));
-            let strides = if bottleneck {
-                [1, stride, 1]
-            } else {
-                [stride, 1, 0]
-            };
-            let mut y = x.clone();
-            let count = if bottleneck { 3 } else { 2 };
-            for (i, stride) in strides.into_iter().take(count).enumerate() {
-                if i > 0 {
-                    y = y.relu();
-                }
-                y = self.conv(&at(&format!("conv{}", i + 1)), &y, stride);
-                y = self.norm(&at(&format!("bn{}", i + 1)), &y);
-            }
-            let shortcut = if self.0.contains_key(&at("downsample.0.weight")) {
-                self.norm(
-                    &at("downsample.1"),
-                    &self.conv(&at("downsample.0"), &x, stride),
-                )
-            } else {
-                x
-            };
-            x = y.zip(&shortcut, |a, b| a + b).relu();
-        }
-        x
-    }
-
-    /// Perception logits, attention logits and the map.
-    fn run(&self, layout: &Layout, input: &ModelInput) -> [Vec<f32>; 3] {
-        let mut x = Planes {
-            c: input.channels,
-            h: input.height,
-            w: input.width,
-            v: input.values.iter().map(|v| f64::from(*v)).collect(),
-        };
-        let imagenet = layout.kernel == 7;
-        x = self.conv("conv1", &x, if imagenet { 2 } else { 1 });
-        x = self.norm("bn1", &x).relu();
-        if imagenet {
-            x = x.max_pool();
-        }
-        for stage in 1..layout.last() {
-            x = self.stage(&format!("layer{stage}"), &x, stage.min(2));
-        }
-        let mut t = self.stage(&format!("att_layer{}", layout.last()), &x, 1);
-        t = self.norm("bn_att", &t);
-        t = self.norm("bn_att2", &self.conv("att_conv", &t, 1)).relu();
-        let own = self.conv("att_conv2", &t, 1).means();
-        let map = self.norm("bn_att3", &self.conv("att_conv3", &t, 1));
-        let map = map.map(|v| 1.0 / (1.0 + (-v).exp()));
-        let fed = x.zip(&map, |f, m| f * m).zip(&x, |a, b| a + b);
-        let features = self.stage(&format!("layer{}", layout.last()), &fed, 2);
-        let (weight, bias, means) = (
-            self.vector("fc.weight"),
-            self.vector("fc.bias"),
-            features.means(),
-        );
-        let rows = weight.chunks(means.len()).zip(bias);
-        let logits =
-            rows.map(|(row, b)| row.iter().zip(&means).map(|(w, m)| w * m).sum::<f64>() + b);
-        let narrow = |v: Vec<f64>| v.into_iter().map(|v| v as f32).collect();
-        [narrow(logits.collect()), narrow(own), narrow(map.v)]
-    }
 }
 
 #[test]
@@ -647,7 +311,14 @@ fn the_attention_map_is_shown_as_it_is_whatever_the_class() {
     }
 }
 
-const PERCEPTION: [(&str, &str, &[(&str, &str)]); 8] = [
+/// A method, its layer, and parameters.
+type Asked = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+const PERCEPTION: [Asked; 8] = [
     ("grad-cam", "layer4", &[]),
     ("layer-cam", "layer2", &[]),
     ("score-cam", "layer4", &[("channels", "6")]),
@@ -667,7 +338,10 @@ fn other_methods_explain_the_perception_branch() {
     scaled(&mut other_head, "att_conv2.weight", -3.0);
     let other_head = open(other_head).unwrap();
     let mut other_fc = BASIC.tensors();
-    scaled(&mut other_fc, "fc.weight", -1.0);
+    let rows = [3, 2, 0, 1u32];
+    let rows = Tensor::new(&rows, &Device::Cpu).unwrap();
+    let fc = other_fc["fc.weight"].index_select(&rows, 0).unwrap();
+    other_fc.insert("fc.weight".to_owned(), fc);
     let other_fc = open(other_fc).unwrap();
     for (method, layer, values) in PERCEPTION {
         let made = |model: &Model| map_of(model, &input, method, values, layer).unwrap();
@@ -807,14 +481,14 @@ fn integrated_gradients_are_complete() {
     for layout in [LAYOUTS[0], LAYOUTS[3]] {
         let (model, input) = (layout.model(), layout.input());
         let shape = [input.channels, input.height, input.width];
-        let params = [("baseline", "zero")];
+        let params = [("baseline", "zero"), ("steps", "300")];
         let map = map_of(&model, &input, "integrated-gradients", &params, "input").unwrap();
         let sum: f64 = map.values.iter().map(|v| f64::from(*v)).sum();
         let difference = logit(&model, shape, input.values.to_vec(), 1)
             - logit(&model, shape, vec![0.0; input.values.len()], 1);
         let gap = (sum - difference).abs();
         assert!(
-            gap < 2e-2 * difference.abs(),
+            gap < 5e-3 * difference.abs(),
             "{layout:?}: {sum} for {difference}"
         );
     }
@@ -822,7 +496,23 @@ fn integrated_gradients_are_complete() {
 
 #[test]
 fn relevance_is_conserved_through_the_attention_map() {
-    for layout in LAYOUTS {
+    // With few channels an output of a shortcut may have no positive contribution at all, and z-plus then has nobody to
+    // give its relevance to: a loss of the rule's definition, in any ResNet.
+    let wide = [
+        Layout {
+            widths: &[24, 32, 40, 48],
+            ..BASIC
+        },
+        Layout {
+            widths: &[24, 32],
+            ..LAYOUTS[1]
+        },
+        Layout {
+            widths: &[24, 32, 40],
+            ..LAYOUTS[3]
+        },
+    ];
+    for layout in wide {
         let mut tensors = layout.tensors();
         for (name, tensor) in &mut tensors {
             if name.ends_with("bias") || name.ends_with("running_mean") {
@@ -980,7 +670,7 @@ fn both_heads_are_predicted_and_the_map_is_exported() {
     // Every layer that is asked for gives the one map there is.
     let all = dir.path().join("all");
     ok(&[
-        &["explain", "--method", "abn", "--layers", "stages"],
+        &["explain", "--method", "abn", "--layer", "stages"],
         &source[..],
         &["--out", all.to_str().unwrap()],
     ]

@@ -284,16 +284,13 @@ pub use super::notice::NOT_CALLED;
 
 /// What the attention branch's own classifier says of the explained finding.
 pub fn attention_line(given: f32, logit: f32) -> String {
-    format!(
-        "attention head {} · logit {logit:.2} · not calibrated",
-        probability(given)
-    )
+    format!("Attention head {} · logit {logit:.2}", probability(given))
 }
 
 /// What that line means.
 pub const ATTENTION_HINT: &str = "This network has two classifiers. The prediction above is its perception head's, \
      which every map but the attention map explains. The attention head is the classifier that the attention map was \
-     trained with; where the two disagree, trust neither.";
+     trained with; its probability is not calibrated, and the two may disagree.";
 
 /// How a findings row is read out; `second` is the probability that an attention head gives.
 pub fn finding_hint(
