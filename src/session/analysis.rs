@@ -95,8 +95,8 @@ impl Analysis {
         findings
     }
 
-    /// What the attention branch's own classifier says by class; empty where the network has no such branch. Temperature
-    /// and operating points belong to the perception branch: they are not applied.
+    /// What the attention branch's own classifier says by class; empty where the network has no such branch.
+    /// Temperature and operating points belong to the perception branch: they are not applied.
     pub fn attention_findings(&self) -> Vec<Finding> {
         let Some(logits) = &self.attention_logits else {
             return Vec::new();

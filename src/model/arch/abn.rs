@@ -1,9 +1,10 @@
 //! Attention Branch Network (Fukui et al., CVPR 2019, arXiv 1812.10025) on a ResNet, as the authors' code has it.
 //!
 //! Behind the last stage but one, with features F, the attention branch runs a copy of the last stage at stride 1,
-//! brings it down to one plane a class, T, and gives two things: a map M in 0..=1 and logits of its own. The perception
-//! branch is the rest of the ResNet, on F M + F; its logits are the prediction. The branch is called after the stage that
-//! it copies: `att_layer4` in the ImageNet layout, `att_layer3` in the CIFAR layout, whose stem keeps 32 x 32.
+//! brings it down to one plane a class, T, and gives two things: a map M in 0..=1 and logits of its own. The
+//! perception branch is the rest of the ResNet, on F M + F; its logits are the prediction. The branch is called after
+//! the stage that it copies: `att_layer4` in the ImageNet layout, `att_layer3` in the CIFAR layout, whose stem keeps
+//! 32 x 32. The authors' pools have fixed kernels, which at their input sizes are global means.
 
 use super::net::Net;
 use super::resnet::{self, Stem};
