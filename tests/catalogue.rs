@@ -9,7 +9,8 @@ use camlens::explain::catalogue::{self, Domain, Layout};
 use support::camlens;
 
 /// The ids that stand so far of DESIGN.md, section 5.
-const IDS: [&str; 39] = [
+const IDS: [&str; 40] = [
+    "abn",
     "lrp-epsilon",
     "lrp-epsilon-plus",
     "lrp-epsilon-plus-flat",

@@ -17,6 +17,8 @@ use egui::{Context, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, Pos
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 
+#[path = "window/attention.rs"]
+mod attention;
 #[path = "window/methods.rs"]
 mod methods;
 

@@ -18,8 +18,8 @@ use crate::model::{Layer, Model};
 #[cfg(feature = "gui")]
 use crate::plan::ImageSource;
 use crate::plan::ModelSource;
-use crate::session::{Analysis, Picture, bench, fact_lines, grid, save_facts};
-use crate::text::{fact, fault};
+use crate::session::{Analysis, Finding, Picture, bench, fact_lines, grid, save_facts};
+use crate::text::{fact, fault, notice};
 use crate::{synth, train};
 
 /// Prints to stdout; a reader that has gone away is no fault.
@@ -74,47 +74,75 @@ pub(super) fn predict(args: &PredictArgs) -> Result<ExitCode> {
         .chain(&picture.notices)
         .chain(&analysis.input.notices)
         .collect();
-    let mut findings = analysis.findings();
     // A class that was never trained says nothing.
-    findings.retain(|f| f.trained);
+    let trained = |mut findings: Vec<Finding>| {
+        findings.retain(|f| f.trained);
+        findings
+    };
+    let findings = trained(analysis.findings());
+    let second = trained(analysis.attention_findings());
     if args.json {
-        print_json(&json!({
+        let mut told = json!({
             "logits": analysis.logits,
             "findings": findings,
             "notices": notices,
-        }))?;
+        });
+        if let (Some(fields), Some(logits)) = (told.as_object_mut(), &analysis.attention_logits) {
+            fields.insert("attention_logits".to_owned(), json!(logits));
+            fields.insert("attention_findings".to_owned(), json!(second));
+        }
+        print_json(&told)?;
     } else {
         tell(notices);
-        let mut sorted: Vec<_> = findings.iter().collect();
-        sorted.sort_by(|a, b| b.logit.total_cmp(&a.logit));
-        let has_scores = sorted.iter().any(|f| f.score.is_some());
-        let mut text = format!(
-            "{:>5}  {:<28} {:>11} {:>9}{}\n",
-            "class",
-            "label",
-            "probability",
-            "logit",
-            if has_scores { "  score" } else { "" }
-        );
-        for f in sorted.iter().take(20) {
-            text.push_str(&format!(
-                "{:>5}  {:<28} {:>11.4} {:>9.3}",
-                f.index, f.label, f.probability, f.logit
-            ));
-            if let Some(score) = f.score {
-                text.push_str(&format!(" {score:>6.3}"));
-            }
-            text.push('\n');
+        print(&findings_table(&findings, &second))?;
+        if !second.is_empty() {
+            eprintln!("camlens: note: {}", notice::two_heads());
         }
-        print(&text)?;
-        if sorted.len() > 20 {
+        if findings.len() > FINDINGS_SHOWN {
             eprintln!(
-                "camlens: note: the 20 highest of {} classes; --json gives all",
-                sorted.len()
+                "camlens: note: the {FINDINGS_SHOWN} highest of {} classes; --json gives all",
+                findings.len()
             );
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Findings that fit on a screen.
+const FINDINGS_SHOWN: usize = 20;
+
+/// The highest findings, with what an attention head says of the same classes where there is one.
+fn findings_table(findings: &[Finding], second: &[Finding]) -> String {
+    let mut sorted: Vec<_> = findings.iter().collect();
+    sorted.sort_by(|a, b| b.logit.total_cmp(&a.logit));
+    let has_scores = sorted.iter().any(|f| f.score.is_some());
+    let mut text = format!(
+        "{:>5}  {:<28} {:>11} {:>9}{}{}\n",
+        "class",
+        "label",
+        "probability",
+        "logit",
+        if has_scores { "  score" } else { "" },
+        if second.is_empty() {
+            ""
+        } else {
+            "  attention head     logit"
+        }
+    );
+    for f in sorted.iter().take(FINDINGS_SHOWN) {
+        text.push_str(&format!(
+            "{:>5}  {:<28} {:>11.4} {:>9.3}",
+            f.index, f.label, f.probability, f.logit
+        ));
+        if let Some(score) = f.score {
+            text.push_str(&format!(" {score:>6.3}"));
+        }
+        if let Some(own) = second.iter().find(|own| own.index == f.index) {
+            text.push_str(&format!("  {:>14.4} {:>9.3}", own.probability, own.logit));
+        }
+        text.push('\n');
+    }
+    text
 }
 
 pub(super) fn layers(args: &LayersArgs) -> Result<ExitCode> {

@@ -104,5 +104,6 @@ fn place_words(method: &Method) -> &'static str {
         Place::Layer => "at any layer (usually the last)",
         Place::Pixels => "at any layer (usually the input)",
         Place::Image => "of the input",
+        Place::Branch => "in the network's attention branch",
     }
 }

@@ -92,22 +92,23 @@ impl<'a> Evidence<'a> {
     /// The network has another head, or the layer is not the one before it.
     pub fn head_weights(&self) -> Result<Vec<f32>> {
         let nodes = &self.model.graph.nodes;
-        let pool = nodes
-            .iter()
-            .position(|n| matches!(n.op, Op::AdaptiveAvgPool([1, 1])));
-        let head = pool.and_then(|pool| {
-            let flat = nodes
-                .iter()
-                .position(|n| matches!(n.op, Op::Flatten) && n.inputs == [pool])?;
-            let linear = nodes.iter().find(|n| n.inputs == [flat])?;
-            match (&linear.op, nodes.last()) {
-                (Op::Linear { weight, .. }, Some(last)) if last.name == linear.name => {
-                    Some((nodes.get(pool)?.inputs.first().copied()?, weight))
+        // From the logits back: an attention branch or a gate has a pooling of its own.
+        let only_input = |id: NodeId| match nodes.get(id)?.inputs.as_slice() {
+            &[one] => Some(one),
+            _ => None,
+        };
+        let head = || {
+            let output = self.model.graph.output();
+            let flat = only_input(output)?;
+            let pool = only_input(flat)?;
+            match (&nodes[output].op, &nodes[flat].op, &nodes[pool].op) {
+                (Op::Linear { weight, .. }, Op::Flatten, Op::AdaptiveAvgPool([1, 1])) => {
+                    Some((only_input(pool)?, weight))
                 }
                 _ => None,
             }
-        });
-        let Some((before, weight)) = head else {
+        };
+        let Some((before, weight)) = head() else {
             return Err(fault::cam_needs_gap(
                 &self.layer,
                 "this network has another head",

@@ -4,6 +4,7 @@
 //! [`Study`] asks it about one layer and one target; a [`Task`] is the map in the making, at once or in [`Steps`].
 
 mod ablation;
+mod attention;
 mod baseline;
 mod batches;
 mod cam;

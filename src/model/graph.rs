@@ -26,10 +26,24 @@ pub struct Node {
     pub inputs: Vec<NodeId>,
 }
 
+/// Name of the layer that holds the map of an attention branch.
+pub const ATTENTION: &str = "attention";
+
+/// The branch of an Attention Branch Network (Fukui et al., CVPR 2019): a map that the features are weighted with,
+/// and a classifier of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttentionBranch {
+    /// The map behind its sigmoid, `[1, h, w]` with values 0..=1.
+    pub map: NodeId,
+    /// The branch's own logits, `[classes]`. The network's output does not depend on them.
+    pub logits: NodeId,
+}
+
 /// A network.
 #[derive(Clone, Debug)]
 pub struct Graph {
-    /// Nodes in topological order; the first is the input, the last gives the logits.
+    /// Nodes in topological order; the first is the input, the last gives the logits (with an attention branch, those
+    /// of the perception branch).
     pub nodes: Vec<Node>,
     /// Containers and other second names of nodes.
     pub aliases: BTreeMap<String, NodeId>,
@@ -37,6 +51,8 @@ pub struct Graph {
     pub stages: Vec<String>,
     /// The layer that is explained unless another is asked for.
     pub last: String,
+    /// The attention branch, where the network has one.
+    pub attention: Option<AttentionBranch>,
 }
 
 impl Graph {
@@ -51,6 +67,23 @@ impl Graph {
     /// Index of the node that gives the logits.
     pub fn output(&self) -> NodeId {
         self.nodes.len() - 1
+    }
+
+    /// For every node whether the output depends on it. Passes leave the others out, and they are computed when
+    /// somebody asks for them.
+    pub fn live(&self) -> Vec<bool> {
+        let mut live = vec![false; self.nodes.len()];
+        if let Some(output) = live.last_mut() {
+            *output = true;
+        }
+        for (id, node) in self.nodes.iter().enumerate().rev() {
+            if live[id] {
+                for &input in &node.inputs {
+                    live[input] = true;
+                }
+            }
+        }
+        live
     }
 
     /// Channels that the first operation expects, when one says so.
@@ -157,12 +190,14 @@ impl Graph {
 
     /// The nodes that have a grid and can be explained, in order from the input.
     pub fn spatial(&self, shapes: &[Shape]) -> Vec<NodeId> {
+        let live = self.live();
         (0..self.nodes.len())
             .filter(|&id| {
                 // A single cell (after global pooling, inside squeeze-excite) shows no place.
                 let one_cell = id > 0 && shapes[id].grid() == Some([1, 1]);
                 let pooled = one_cell && self.after_global_pool(id, shapes);
-                shapes[id].grid().is_some() && !pooled && !matches!(self.nodes[id].op, Op::Identity)
+                let has_grid = shapes[id].grid().is_some() && !pooled;
+                live[id] && has_grid && !matches!(self.nodes[id].op, Op::Identity)
             })
             .collect()
     }
@@ -257,8 +292,10 @@ impl Graph {
                 | Op::Attention { .. }
                 | Op::SelectToken(_) => None,
                 // A gate that has looked at the whole image scales what it multiplies: the
-                // squeezed branch is left out of the field, as in the literature.
-                Op::Mul => node.inputs.first().and_then(|&i| fields[i]),
+                // squeezed branch is left out of the field, as in the literature. An attention map has a field.
+                Op::Mul => before
+                    .flatten()
+                    .or_else(|| node.inputs.first().and_then(|&i| fields[i])),
                 _ => before.flatten(),
             });
         }
@@ -333,6 +370,7 @@ impl Builder {
             aliases,
             stages,
             last: last.to_owned(),
+            attention: None,
         }
     }
 }

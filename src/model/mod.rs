@@ -239,6 +239,20 @@ impl Model {
         self.engine.scores(batch, job)
     }
 
+    /// Logits of the attention branch in a pass, of the first image; `None` where the network has no such branch.
+    ///
+    /// # Errors
+    /// Logits that are not finite, a device that fails.
+    pub fn attention_logits(&self, trace: &Trace) -> Result<Option<Vec<f32>>> {
+        let Some(branch) = self.graph.attention else {
+            return Ok(None);
+        };
+        let logits = trace.output(branch.logits)?;
+        let logits: Vec<f32> = logits.get(0)?.flatten_all()?.to_vec1()?;
+        self.check(&logits)?;
+        Ok(Some(logits))
+    }
+
     /// Gives back the packed weights of forward passes, a copy as large as the network's file; the next forward pass
     /// packs them again. For work that has run its last one.
     pub fn forget_forward(&self) {
@@ -416,7 +430,10 @@ impl Model {
     /// Names the nearest names, or says that the layer has no grid.
     pub fn layer(&self, name: &str) -> Result<NodeId> {
         let Some(node) = self.graph.find(name) else {
-            return Err(fault::no_such_layer(name, &self.near(name)));
+            return Err(match name {
+                graph::ATTENTION => fault::no_attention_branch(&self.name),
+                _ => fault::no_such_layer(name, &self.near(name)),
+            });
         };
         let shapes = self.graph.shapes(self.input_shape())?;
         if shapes[node].grid().is_none() {

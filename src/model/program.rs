@@ -46,7 +46,7 @@ pub(super) struct Growing {
     pub(super) begins: bool,
 }
 
-/// The steps of a graph in order.
+/// The steps of a graph in order, those left out that its output does not depend on.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
     pub(super) steps: Vec<Step>,
@@ -57,7 +57,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Every node by itself.
+    /// Every node that the output depends on by itself.
     pub(super) fn unfused(graph: &Graph) -> Self {
         let steps = (0..graph.nodes.len())
             .map(|node| Step {
@@ -163,7 +163,10 @@ impl Program {
         Self::with(graph, steps, growing(graph))
     }
 
-    fn with(graph: &Graph, steps: Vec<Step>, growing: Vec<Option<Growing>>) -> Self {
+    fn with(graph: &Graph, mut steps: Vec<Step>, growing: Vec<Option<Growing>>) -> Self {
+        // A second head is computed from the trace when somebody asks for it.
+        let live = graph.live();
+        steps.retain(|step| live[step.node]);
         let mut last_reader = vec![0; graph.nodes.len()];
         for (at, step) in steps.iter().enumerate() {
             for node in step.reads(graph) {

@@ -55,8 +55,10 @@ pub struct Analysis {
     pub model: Arc<Model>,
     /// Its input.
     pub input: Arc<ModelInput>,
-    /// Raw logits.
+    /// Raw logits; with an attention branch, those of the perception branch.
     pub logits: Vec<f32>,
+    /// Raw logits of the attention branch, where the network has one.
+    pub attention_logits: Option<Vec<f32>>,
     /// Time of the forward pass.
     pub pass_time: Duration,
     pass: Pass,
@@ -75,6 +77,7 @@ impl Analysis {
         Ok(Self {
             logits: pass.logits.clone(),
             pass_time: start.elapsed(),
+            attention_logits: model.attention_logits(&pass.trace)?,
             model,
             input,
             pass,
@@ -84,8 +87,25 @@ impl Analysis {
 
     /// Logits and probabilities by class.
     pub fn findings(&self) -> Vec<Finding> {
-        let probabilities = self.model.facts.probabilities(&self.logits);
-        self.logits
+        let facts = &self.model.facts;
+        let mut findings = self.by_class(&self.logits, facts.probabilities(&self.logits));
+        for finding in &mut findings {
+            finding.score = facts.score(finding.index, finding.probability);
+        }
+        findings
+    }
+
+    /// What the attention branch's own classifier says by class; empty where the network has no such branch.
+    /// Temperature and operating points belong to the perception branch: they are not applied.
+    pub fn attention_findings(&self) -> Vec<Finding> {
+        let Some(logits) = &self.attention_logits else {
+            return Vec::new();
+        };
+        self.by_class(logits, self.model.facts.probabilities_at(logits, 1.0))
+    }
+
+    fn by_class(&self, logits: &[f32], probabilities: Vec<f32>) -> Vec<Finding> {
+        logits
             .iter()
             .zip(probabilities)
             .enumerate()
@@ -94,7 +114,7 @@ impl Analysis {
                 label: self.model.facts.label(index),
                 logit,
                 probability,
-                score: self.model.facts.score(index, probability),
+                score: None,
                 trained: self.model.facts.is_trained(index),
             })
             .collect()

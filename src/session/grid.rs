@@ -99,7 +99,7 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
 
     let maps = write_cells(&mut bundle, plan, &picture, &cells)?;
     let findings = analysis.findings();
-    let manifest = json!({
+    let mut manifest = json!({
         "program": APP,
         "version": env!("CARGO_PKG_VERSION"),
         "schema": 1,
@@ -134,6 +134,11 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
         })).collect::<Vec<_>>(),
         "plan": plan,
     });
+    if let (Some(fields), Some(logits)) = (manifest.as_object_mut(), &analysis.attention_logits) {
+        let finding = analysis.attention_findings().into_iter().nth(target.class);
+        fields.insert("attention_logits".to_owned(), json!(logits));
+        fields.insert("attention_finding".to_owned(), json!(finding));
+    }
     let mut bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| fault::write(out, &e))?;
     bytes.push(b'\n');
     bundle.finish("manifest.json", &bytes)?;
@@ -160,6 +165,7 @@ fn resolve_cells(model: &Model, plan: &Plan) -> Result<Vec<(&'static Method, Str
             let names = match (wanted.as_str(), method.place) {
                 ("usual", Place::Layer) => model.layers_named("last")?,
                 ("usual", Place::Pixels | Place::Image) => vec![catalogue::INPUT.to_owned()],
+                ("usual", Place::Branch) => vec![method.layer_of("").to_owned()],
                 (wanted, _) => model.layers_named(wanted)?,
             };
             for name in names {

@@ -59,6 +59,7 @@ pub struct Session {
     model: Option<Arc<Model>>,
     picture: Option<Arc<Picture>>,
     findings: Vec<Finding>,
+    attention_findings: Vec<Finding>,
     top: usize,
     pass_time: Option<Duration>,
     input_notices: Vec<String>,
@@ -92,6 +93,7 @@ impl Session {
             model: None,
             picture: None,
             findings: Vec::new(),
+            attention_findings: Vec::new(),
             top: 0,
             pass_time: None,
             input_notices: Vec::new(),
@@ -259,6 +261,7 @@ impl Session {
             Event::Picture(Err(error)) => self.report(error),
             Event::Findings(Ok(found)) if current => {
                 self.findings = found.findings;
+                self.attention_findings = found.attention;
                 self.top = found.top;
                 self.input_notices = found.notices;
                 self.pass_time = Some(found.pass_time);
@@ -336,6 +339,7 @@ impl Session {
     /// Drops what belonged to the pair that was open before.
     fn forget(&mut self) {
         self.findings.clear();
+        self.attention_findings.clear();
         self.input_notices.clear();
         self.maps.clear();
         self.held.clear();
@@ -372,6 +376,11 @@ impl Session {
     /// Findings of the open pair by class index; empty until they are there.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
+    }
+
+    /// What the attention branch of the open network says by class index; empty where it has none.
+    pub fn attention_findings(&self) -> &[Finding] {
+        &self.attention_findings
     }
 
     /// Class with the highest logit.

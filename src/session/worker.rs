@@ -74,6 +74,7 @@ pub(super) enum Event {
 /// What a forward pass tells.
 pub(super) struct Found {
     pub(super) findings: Vec<Finding>,
+    pub(super) attention: Vec<Finding>,
     pub(super) top: usize,
     pub(super) notices: Vec<String>,
     pub(super) pass_time: Duration,
@@ -345,6 +346,7 @@ impl Thread {
             Ok(analysis) => {
                 let found = Found {
                     findings: analysis.findings(),
+                    attention: analysis.attention_findings(),
                     top: analysis.top(),
                     notices: analysis.input.notices.clone(),
                     pass_time: analysis.pass_time,

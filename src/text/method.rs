@@ -67,6 +67,8 @@ pub const EVERY_CLASS: &str = "the same for every finding";
 pub const ANY_FINDING: &str = "any finding";
 /// Depth of a method that explains the input as a whole.
 pub const NO_DEPTH: &str = "explains the whole input; no layer is chosen";
+/// Depth of a method that shows the network's attention branch.
+pub const OWN_PLACE: &str = "the network's own attention map; no layer is chosen";
 /// Back to a method's defaults.
 pub const DEFAULTS: &str = "Defaults";
 /// Stop a map that grows.

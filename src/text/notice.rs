@@ -50,6 +50,18 @@ pub fn auxiliary_left_out() -> String {
     "the auxiliary classifiers of training are left out, as in PyTorch's evaluation mode".to_owned()
 }
 
+/// A stem whose stride tensors cannot tell.
+pub fn cifar_stem() -> String {
+    "the first convolution is 3 x 3: it is read as in the authors' networks for CIFAR, stride 1 without a max-pool"
+        .to_owned()
+}
+
+/// A network with two classifiers.
+pub fn two_heads() -> String {
+    "probability and logit are the perception head's, which is the prediction; the attention head beside them is the classifier that the attention map was trained with, not calibrated"
+        .to_owned()
+}
+
 /// Tensors named as Hugging Face transformers names them.
 pub fn transformers_names() -> String {
     "the spelling of Hugging Face transformers was read: layers have torchvision's or timm's names"

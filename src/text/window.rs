@@ -282,11 +282,28 @@ pub fn verdict(called: bool) -> &'static str {
 /// Beside a map whose finding is not called.
 pub use super::notice::NOT_CALLED;
 
-/// How a findings row is read out.
-pub fn finding_hint(label: &str, probability: f32, logit: f32, score: Option<f32>) -> String {
+/// What the attention branch's own classifier says of the explained finding.
+pub fn attention_line(given: f32, logit: f32) -> String {
+    format!("Attention head {} · logit {logit:.2}", probability(given))
+}
+
+/// What that line means.
+pub const ATTENTION_HINT: &str = "This network has two classifiers. The prediction above is its perception head's, \
+     which every map but the attention map explains. The attention head is the classifier that the attention map was \
+     trained with; its probability is not calibrated, and the two may disagree.";
+
+/// How a findings row is read out; `second` is the probability that an attention head gives.
+pub fn finding_hint(
+    label: &str,
+    probability: f32,
+    logit: f32,
+    score: Option<f32>,
+    second: Option<f32>,
+) -> String {
     let score = score.map_or_else(String::new, |s| format!(", {}", super::fact::score(s)));
+    let second = second.map_or_else(String::new, |p| format!(", attention head {p:.4}"));
     format!(
-        "{label}: probability {probability:.4}, logit {logit:.3}{score}. Click to see where the network looked for it."
+        "{label}: probability {probability:.4}, logit {logit:.3}{score}{second}. Click to see where the network looked for it."
     )
 }
 

@@ -19,7 +19,7 @@ use super::state::{Grid, Look, Stops};
 use super::theme;
 use super::viewport::Viewport;
 use crate::error::{Error, Result};
-use crate::explain::catalogue::{self, Layout, Method, Passes, Place};
+use crate::explain::catalogue::{self, Layout, Method, Passes};
 use crate::model::Model;
 use crate::plan::{
     Against, Factor, GivenFacts, ImageSource, MapKey, ModelSource, Score, Target, Values,
@@ -334,9 +334,9 @@ impl App {
         Some(MapKey {
             method: panel.method.to_owned(),
             layer: {
-                let is_image = catalogue::find(panel.method).is_ok_and(|m| m.place == Place::Image);
-                let stop = if is_image { 0 } else { panel.stop };
-                self.stops.list.get(stop)?.name.clone()
+                let method = catalogue::find(panel.method).ok()?;
+                let stop = self.stops.list.get(panel.stop)?;
+                method.layer_of(&stop.name).to_owned()
             },
             target: self.objective()?,
             params: panel.params.clone(),

@@ -9,7 +9,7 @@ use super::app::{App, Cell, Message};
 use super::heat::Heat;
 use super::state::Stops;
 use super::viewport::Viewport;
-use crate::explain::catalogue::{self, Place};
+use crate::explain::catalogue;
 use crate::plan::{MapKey, Target, Values};
 use crate::post::{Field, scale_range};
 use crate::session::MapState;
@@ -113,18 +113,17 @@ impl App {
         self.stopped = false;
         let mut seen = HashSet::new();
         let mut key = |method: &'static str, stop: usize, params: &Values| {
-            // A map of the whole input is the same wherever the slider stands.
-            let stop = match catalogue::find(method) {
-                Ok(found) if found.place == Place::Image => 0,
-                _ => stop,
-            };
-            let layer = self.stops.list.get(stop)?;
-            seen.insert((method, stop, params.clone())).then(|| MapKey {
-                method: method.to_owned(),
-                layer: layer.name.clone(),
-                target,
-                params: params.clone(),
-            })
+            let method = catalogue::find(method).ok()?;
+            let layer = method.layer_of(&self.stops.list.get(stop)?.name);
+            // A map that has no choice of layers is the same wherever the slider stands.
+            let stop = if method.place.has_layers() { stop } else { 0 };
+            seen.insert((method.id, stop, params.clone()))
+                .then(|| MapKey {
+                    method: method.id.to_owned(),
+                    layer: layer.to_owned(),
+                    target,
+                    params: params.clone(),
+                })
         };
         let now: Vec<MapKey> = wanted
             .maps

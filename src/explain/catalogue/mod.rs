@@ -1,5 +1,6 @@
 //! One row for each method: what menus, tooltips, `camlens methods` and the manifests are made from.
 
+mod attention;
 mod gradient_cams;
 mod other_cams;
 mod perturbation;
@@ -15,6 +16,7 @@ use super::settings::Settings;
 use super::study::Study;
 use super::task::{Drawn, Steps};
 use crate::error::Result;
+use crate::model::graph::ATTENTION;
 use crate::plan::Values;
 use crate::text::{fault, method as words};
 
@@ -51,6 +53,15 @@ pub enum Place {
     Pixels,
     /// Of the input as a whole; no layer is chosen.
     Image,
+    /// In the network's attention branch; no layer is chosen.
+    Branch,
+}
+
+impl Place {
+    /// Whether a map can be asked for at one layer or another.
+    pub fn has_layers(self) -> bool {
+        matches!(self, Self::Layer | Self::Pixels)
+    }
 }
 
 /// Passes through the network that one map takes.
@@ -296,7 +307,8 @@ impl Method {
     pub fn layer_of<'a>(&self, layer: &'a str) -> &'a str {
         match self.place {
             Place::Image => INPUT,
-            _ => layer,
+            Place::Branch => ATTENTION,
+            Place::Layer | Place::Pixels => layer,
         }
     }
 
@@ -325,6 +337,7 @@ const TABLES: &[&[Method]] = &[
     perturbation::ROWS,
     pixels::ROWS,
     relevance::ROWS,
+    attention::ROWS,
 ];
 
 /// Every method, in the order of menus.

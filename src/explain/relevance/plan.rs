@@ -29,7 +29,7 @@ const NO_BORDER: Border = [[0; 2]; 2];
 
 /// What a node does with the relevance of its output.
 pub(super) enum Action {
-    /// Nothing: there is no input.
+    /// Nothing: there is no input, or no relevance comes here.
     End,
     /// Hands all of it to the first input.
     Pass,
@@ -94,6 +94,7 @@ impl Plan {
                     |id: usize| matches!(actions[id], Action::Pass) && maker.absorbed[id];
                 let all_behind = (0..graph.nodes.len())
                     .filter(|&id| matches!(graph.nodes[id].op, Op::BatchNorm(_)))
+                    .filter(|&id| maker.reached[id])
                     .all(|id| absorbed(id) && maker.behind[id]);
                 let has_norms = maker.behind.contains(&true);
                 if all_behind && has_norms {
@@ -147,6 +148,8 @@ struct Maker<'a> {
     absorbed: Vec<bool>,
     /// Those of them that went into the layer before them.
     behind: Vec<bool>,
+    /// Nodes that relevance can come to.
+    reached: Vec<bool>,
 }
 
 impl<'a> Maker<'a> {
@@ -184,6 +187,7 @@ impl<'a> Maker<'a> {
             composite,
             absorbed: vec![false; graph.nodes.len()],
             behind: vec![false; graph.nodes.len()],
+            reached: reached(graph),
             readers,
             nonnegative,
         }
@@ -202,6 +206,10 @@ impl<'a> Maker<'a> {
         let first = nodes.iter().position(|node| is_weighted(&node.op));
         let mut actions = Vec::with_capacity(nodes.len());
         for (id, node) in nodes.iter().enumerate() {
+            if !self.reached[id] {
+                actions.push(Action::End);
+                continue;
+            }
             actions.push(match &node.op {
                 Op::Input => Action::End,
                 Op::Conv2d(_) | Op::Linear { .. } => {
@@ -236,7 +244,8 @@ impl<'a> Maker<'a> {
         let attention = count(|op| matches!(op, Op::Attention { .. }));
         let mut notices = Vec::new();
         let left: Vec<&str> = (0..nodes.len())
-            .filter(|&id| matches!(nodes[id].op, Op::BatchNorm(_)) && !self.absorbed[id])
+            .filter(|&id| matches!(nodes[id].op, Op::BatchNorm(_)))
+            .filter(|&id| self.reached[id] && !self.absorbed[id])
             .map(|id| nodes[id].name.as_str())
             .collect();
         if let Some(first) = left.first()
@@ -362,6 +371,27 @@ impl<'a> Maker<'a> {
             border,
         }))
     }
+}
+
+/// For every node whether relevance can come there: not where only a gate's factor is made (squeeze-excite, an attention
+/// branch), which counts as a constant, nor in a second head.
+fn reached(graph: &Graph) -> Vec<bool> {
+    let mut reached = vec![false; graph.nodes.len()];
+    if let Some(output) = reached.last_mut() {
+        *output = true;
+    }
+    for (id, node) in graph.nodes.iter().enumerate().rev() {
+        let takes = match &node.op {
+            Op::Mul => 1,
+            _ => node.inputs.len(),
+        };
+        if reached[id] {
+            for &input in node.inputs.iter().take(takes) {
+                reached[input] = true;
+            }
+        }
+    }
+    reached
 }
 
 /// A layer with the BatchNorm behind it in its weights.

@@ -4,6 +4,7 @@
 //! what they cannot tell (strides, padding, pooling, activations, eps) is the family's definition in
 //! torchvision or timm.
 
+mod abn;
 mod alexnet;
 mod convnext;
 mod densenet;
@@ -114,12 +115,25 @@ const fn family(
 }
 
 /// All families. More particular ones stand before those that they could be mistaken for.
-const FAMILIES: [Family; 17] = [
+const FAMILIES: [Family; 18] = [
     family(
         &["resnet", "wide_resnet", "resnext", "seresnet", "seresnext"],
         "resnet18 to 152 with wide_resnet and resnext (also timm's)",
         resnet::recognise,
         resnet::build,
+    ),
+    family(
+        &[
+            "abn",
+            "resnet",
+            "wide_resnet",
+            "resnext",
+            "seresnet",
+            "seresnext",
+        ],
+        "Attention Branch Networks on ResNets",
+        abn::recognise,
+        abn::build,
     ),
     family(
         &["densenet"],

@@ -14,8 +14,13 @@ use crate::model::graph::NodeId;
 use crate::model::op::{Act, Op, Pool};
 use crate::model::weights::Weights;
 
-/// Whether the tensors look like a ResNet.
+/// Whether the tensors look like a ResNet without an attention branch.
 pub(super) fn recognise(weights: &Weights) -> bool {
+    has_trunk(weights) && !super::abn::has_branch(weights)
+}
+
+/// Whether the tensors have a ResNet's stem and first stage.
+pub(super) fn has_trunk(weights: &Weights) -> bool {
     [
         "bn1.running_mean",
         "layer1.0.conv1.weight",
@@ -24,15 +29,54 @@ pub(super) fn recognise(weights: &Weights) -> bool {
     .iter()
     .all(|key| weights.has(key))
         && (weights.has("conv1.weight") || weights.has("conv1.0.weight"))
-        && !weights.has("att_conv.weight")
 }
 
 pub(super) fn build(weights: &Weights, _: &Hint) -> Result<Built> {
     let mut net = Net::new(weights);
+    let mut x = stem(&mut net, Stem::ImageNet)?;
+    let input_channels = net.channels_of(0);
+    let width = net.channels_of(x);
+
+    let mut depths = Vec::new();
+    let mut stages = Vec::new();
+    for number in 1..=stage_count(&net) {
+        let path = format!("layer{number}");
+        let depth;
+        (x, depth) = stage(&mut net, &path, x, stride_of(number))?;
+        depths.push(depth);
+        stages.push(path);
+    }
+    x = head(&mut net, x)?;
+    let classes = net.channels_of(x);
+
+    let last = stages.last().cloned().unwrap_or_default();
+    let name = name(&net, &depths, width);
+    let mut built = net.finish(stages, &last, name);
+    if input_channels == 1 && classes == 18 && weights.has("layer1.0.conv3.weight") {
+        // TorchXRayVision's ResNets were trained at this size (Cohen et al., MIDL 2022, arXiv 2111.00595).
+        built.side = Some(512);
+    }
+    Ok(built)
+}
+
+/// How a ResNet begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stem {
+    /// Stride 2, and a max-pool of stride 2.
+    ImageNet,
+    /// Stride 1 and no pool, for pictures of 32 x 32.
+    Cifar,
+}
+
+/// The layers before the first stage.
+pub(super) fn stem(net: &mut Net<'_>, kind: Stem) -> Result<NodeId> {
+    let stride = match kind {
+        Stem::ImageNet => 2,
+        Stem::Cifar => 1,
+    };
     let mut x = 0;
-    let deep_stem = net.has("conv1.0");
-    if deep_stem {
-        x = net.conv("conv1.0", x, 2)?;
+    if has_deep_stem(net) {
+        x = net.conv("conv1.0", x, stride)?;
         x = net.batch_norm("conv1.1", x)?;
         x = net.relu("conv1.2", x);
         x = net.conv("conv1.3", x, 1)?;
@@ -40,40 +84,65 @@ pub(super) fn build(weights: &Weights, _: &Hint) -> Result<Built> {
         x = net.relu("conv1.5", x);
         x = net.conv("conv1.6", x, 1)?;
     } else {
-        x = net.conv("conv1", x, 2)?;
+        x = net.conv("conv1", x, stride)?;
     }
-    let input_channels = net.channels_of(0);
-    let width = net.channels_of(x);
     x = net.batch_norm("bn1", x)?;
     x = net.relu("relu", x);
     net.alias("act1", x);
-    x = net.max_pool("maxpool", x, Pool::square(3, 2, 1));
+    Ok(match kind {
+        Stem::ImageNet => net.max_pool("maxpool", x, Pool::square(3, 2, 1)),
+        Stem::Cifar => x,
+    })
+}
 
-    let mut depths = Vec::new();
-    let mut stages = Vec::new();
-    let bottleneck = weights.has("layer1.0.conv3.weight");
-    let stage_count = net.count(1, |l| format!("layer{l}.0.conv1.weight"));
-    for stage in 1..=stage_count {
-        let depth = net.count(0, |b| format!("layer{stage}.{b}.conv1.weight"));
-        for block in 0..depth {
-            let stride = if stage > 1 && block == 0 { 2 } else { 1 };
-            x = residual_block(&mut net, &format!("layer{stage}.{block}"), x, stride)?;
-        }
-        depths.push(depth);
-        stages.push(format!("layer{stage}"));
+fn has_deep_stem(net: &Net<'_>) -> bool {
+    net.has("conv1.0")
+}
+
+/// Stages whose first blocks have tensors.
+pub(super) fn stage_count(net: &Net<'_>) -> usize {
+    net.count(1, |l| format!("layer{l}.0.conv1.weight"))
+}
+
+/// The stride of a stage, counted from 1.
+pub(super) fn stride_of(stage: usize) -> usize {
+    if stage > 1 { 2 } else { 1 }
+}
+
+/// The blocks under `path`, the first with `stride`: their output, and how many they are.
+///
+/// # Errors
+/// A missing tensor, that of the first block where there is none.
+pub(super) fn stage(
+    net: &mut Net<'_>,
+    path: &str,
+    x: NodeId,
+    stride: usize,
+) -> Result<(NodeId, usize)> {
+    let depth = net.count(0, |b| format!("{path}.{b}.conv1.weight"));
+    let mut x = residual_block(net, &format!("{path}.0"), x, stride)?;
+    for block in 1..depth {
+        x = residual_block(net, &format!("{path}.{block}"), x, 1)?;
     }
-    x = net.push("avgpool", Op::AdaptiveAvgPool([1, 1]), &[x]);
+    Ok((x, depth))
+}
+
+/// Pooling and classifier.
+pub(super) fn head(net: &mut Net<'_>, x: NodeId) -> Result<NodeId> {
+    let mut x = net.push("avgpool", Op::AdaptiveAvgPool([1, 1]), &[x]);
     net.alias("global_pool.pool", x);
     x = net.push("flatten", Op::Flatten, &[x]);
     net.alias("global_pool", x);
     net.alias("global_pool.flatten", x);
-    x = classifier(&mut net, "fc", x, Act::Relu, false)?;
-    let classes = net.channels_of(x);
+    classifier(net, "fc", x, Act::Relu, false)
+}
 
-    let last = stages.last().cloned().unwrap_or_default();
-    let mut name = member(&depths, bottleneck, width, net.dims("layer1.0.conv2"));
+/// The name of a ResNet of these blocks a stage, with `width` channels in its stem.
+pub(super) fn name(net: &Net<'_>, depths: &[usize], width: usize) -> String {
+    let bottleneck = net.has("layer1.0.conv3");
+    let mut name = member(depths, bottleneck, width, net.dims("layer1.0.conv2"));
     if !name.contains(' ') {
-        if deep_stem {
+        if has_deep_stem(net) {
             // timm's `t` differs from `d` in the widths of the stem.
             name.push(if net.dims("conv1.0").first() == Some(&24) {
                 't'
@@ -85,12 +154,7 @@ pub(super) fn build(weights: &Weights, _: &Hint) -> Result<Built> {
             name.insert_str(0, "se");
         }
     }
-    let mut built = net.finish(stages, &last, name);
-    if input_channels == 1 && classes == 18 && bottleneck {
-        // TorchXRayVision's ResNets were trained at this size (Cohen et al., MIDL 2022, arXiv 2111.00595).
-        built.side = Some(512);
-    }
-    Ok(built)
+    name
 }
 
 /// Basic (two 3x3) or bottleneck (1x1, 3x3, 1x1), told apart by the third convolution.

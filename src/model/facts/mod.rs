@@ -238,7 +238,11 @@ impl Facts {
 
     /// Probabilities of logits, calibrated where the network has a temperature.
     pub fn probabilities(&self, logits: &[f32]) -> Vec<f32> {
-        let t = self.temperature.unwrap_or(1.0);
+        self.probabilities_at(logits, self.temperature.unwrap_or(1.0))
+    }
+
+    /// Probabilities of logits that are divided by the temperature `t` first; 1 leaves them as they are.
+    pub fn probabilities_at(&self, logits: &[f32], t: f32) -> Vec<f32> {
         match self.activation.value {
             Activation::Sigmoid => logits
                 .iter()

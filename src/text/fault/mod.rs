@@ -262,6 +262,13 @@ pub fn no_such_layer(layer: &str, near: &str) -> Error {
     ))
 }
 
+/// The attention map of a network that has none.
+pub fn no_attention_branch(name: &str) -> Error {
+    unsupported(format!(
+        "'{name}' has no attention branch: expected an Attention Branch Network, with tensors 'att_conv', 'att_conv2', 'att_conv3'"
+    ))
+}
+
 /// A layer without a grid.
 pub fn layer_without_grid(layer: &str, op: &str) -> Error {
     input(format!(

@@ -80,6 +80,12 @@ fn explained_ui(app: &App, ui: &mut Ui) {
         .small()
         .color(p.muted),
     );
+    // A second opinion that the network was trained to give; the finding above is the prediction.
+    if let Some(second) = app.session.attention_findings().get(finding.index) {
+        let line = words::attention_line(second.probability, second.logit);
+        ui.label(RichText::new(line).small().color(p.muted))
+            .on_hover_text(words::ATTENTION_HINT);
+    }
 }
 
 fn sources_ui(app: &mut App, ui: &mut Ui) {

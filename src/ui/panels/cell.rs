@@ -80,10 +80,11 @@ fn header_ui(app: &mut App, ui: &mut Ui, panel: usize) {
                     panel.own = None;
                 }
             }
-            let is_image = catalogue::find(now.method).is_ok_and(|m| m.place == Place::Image);
-            let shown = if is_image { 0 } else { now.stop };
-            if let Some(stop) = app.stops.list.get(shown) {
-                let name = RichText::new(&stop.name).font(theme::medium(theme::size::BODY));
+            if let (Ok(method), Some(stop)) =
+                (catalogue::find(now.method), app.stops.list.get(now.stop))
+            {
+                let name = method.layer_of(&stop.name);
+                let name = RichText::new(name).font(theme::medium(theme::size::BODY));
                 ui.add(Label::new(name).truncate());
             }
         });
@@ -91,16 +92,21 @@ fn header_ui(app: &mut App, ui: &mut Ui, panel: usize) {
     if app.stops.list.is_empty() {
         return;
     }
-    let is_image = catalogue::find(now.method).is_ok_and(|m| m.place == Place::Image);
+    let place = catalogue::find(now.method).map_or(Place::Layer, |m| m.place);
+    let is_fixed = !place.has_layers();
     let (slider, moved) = ui
-        .add_enabled_ui(!is_image, |ui| {
-            let stop = if is_image { 0 } else { now.stop };
+        .add_enabled_ui(!is_fixed, |ui| {
+            let stop = if is_fixed { 0 } else { now.stop };
             depth_ui(ui, &words::layer_of_panel(panel + 1), &app.stops, stop)
         })
         .inner;
-    if is_image {
-        slider.on_disabled_hover_text(method_words::NO_DEPTH);
-        let text = RichText::new(method_words::NO_DEPTH).small().color(p.muted);
+    if is_fixed {
+        let words = match place {
+            Place::Branch => method_words::OWN_PLACE,
+            _ => method_words::NO_DEPTH,
+        };
+        slider.on_disabled_hover_text(words);
+        let text = RichText::new(words).small().color(p.muted);
         ui.add(Label::new(text).truncate());
         return;
     }

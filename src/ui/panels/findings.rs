@@ -53,9 +53,11 @@ pub(super) fn findings_ui(app: &mut App, ui: &mut Ui) {
                     return;
                 };
                 let selected = app.target == Some(finding.index);
+                let second = app.session.attention_findings().get(finding.index);
+                let second = second.map(|finding| finding.probability);
                 row.set_selected(selected);
                 row.col(|ui| {
-                    if label_ui(ui, finding, selected).clicked() {
+                    if label_ui(ui, finding, second, selected).clicked() {
                         chosen = Some(finding.index);
                     }
                 });
@@ -72,7 +74,7 @@ pub(super) fn findings_ui(app: &mut App, ui: &mut Ui) {
 }
 
 /// The finding's name as a button that looks like a row.
-fn label_ui(ui: &mut Ui, finding: &Finding, selected: bool) -> Response {
+fn label_ui(ui: &mut Ui, finding: &Finding, second: Option<f32>, selected: bool) -> Response {
     let p = theme::palette(ui);
     let area = ui.max_rect();
     let response = ui.interact(area, ui.scope_id().with(finding.index), Sense::click());
@@ -101,6 +103,7 @@ fn label_ui(ui: &mut Ui, finding: &Finding, selected: bool) -> Response {
         finding.probability,
         finding.logit,
         finding.score,
+        second,
     ))
 }
 
