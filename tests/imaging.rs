@@ -66,6 +66,7 @@ fn raw_map(width: usize, height: usize, values: Vec<f32>) -> RawMap {
         source_from_model: Affine::scale_to([448, 336], [224, 224]),
         source_size: [448, 336],
         notices: Vec::new(),
+        conservation: Vec::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::settings::Settings;
 use super::study::Study;
 use super::task::Drawn;
 use crate::error::Result;
-use crate::text::{fault, notice};
+use crate::text::fault;
 
 pub(super) fn epsilon(study: &mut Study<'_>, settings: &Settings) -> Result<Drawn> {
     lrp(study, settings, "epsilon")
@@ -51,10 +51,7 @@ fn lrp(study: &mut Study<'_>, settings: &Settings, composite: &'static str) -> R
     let places = Places::of(study.model, node, r)?;
     let [height, width] = places.grid;
     let values = channel_sum(&places.read(r, 0)?, height * width);
-    let (sum, at_logits) = (relevance.sum(node)?, relevance.start);
-    if at_logits.abs() > 1e-6 {
-        study.notice(notice::relevance_conserved(sum / at_logits));
-    }
+    study.conservation = relevance.conserved(&study.model.graph)?;
     Ok(Drawn::Grid(Grid {
         width,
         height,

@@ -5,6 +5,7 @@ use candle_core::{DType, Tensor};
 use super::evidence::Evidence;
 use super::objective::Objective;
 use super::pass::{Pass, WalkRule};
+use super::relevance::Conserved;
 use crate::error::Result;
 use crate::job::Job;
 use crate::model::Model;
@@ -31,6 +32,9 @@ pub struct Study<'a> {
     pub job: &'a Job,
     /// What the reader of the map should know.
     pub notices: Vec<String>,
+    /// How much relevance came through, where the method hands relevance down: from the input over the stages to the
+    /// logits.
+    pub conservation: Vec<Conserved>,
 }
 
 /// Gradients of a batch at a node.
@@ -65,6 +69,7 @@ impl<'a> Study<'a> {
             layer: layer.to_owned(),
             job,
             notices: Vec::new(),
+            conservation: Vec::new(),
         })
     }
 

@@ -159,6 +159,7 @@ impl Task {
             source_from_model: study.input.source_from_model,
             source_size: study.input.source_size,
             notices,
+            conservation: study.conservation.clone(),
         })
     }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use egui::{ColorImage, Context, TextureHandle, TextureId, TextureOptions};
 
 use super::state::Look;
+use crate::evaluate::fostering::Indicators;
 use crate::explain::RawMap;
 use crate::plan::{Sign, View};
-use crate::post::{Field, ScaleRange, blur, upsample};
+use crate::post::{Field, ScaleRange, blur, hidden_sign, upsample};
 use crate::render::heat_rgba;
 
 /// What the enlarged field was made from.
@@ -31,6 +32,10 @@ struct ColourKey {
 pub(crate) struct Heat {
     /// Held, so that its address names it.
     map: Option<Arc<RawMap>>,
+    /// How concentrated the map is, once somebody asks.
+    indicators: Option<Indicators>,
+    /// What must be said about the sign that is not shown.
+    hidden_sign: Option<String>,
     enlarged: Option<(FieldKey, Field)>,
     blurred: Option<(f32, Field)>,
     coloured: Option<ColourKey>,
@@ -50,6 +55,7 @@ impl Heat {
         };
         if self.enlarged.as_ref().is_none_or(|(k, _)| *k != key) {
             let field = upsample(map, key.sign, key.denoise, target);
+            self.hidden_sign = hidden_sign(map, key.sign);
             self.enlarged = Some((key, field));
             self.blurred = None;
         }
@@ -79,6 +85,17 @@ impl Heat {
     /// The raw map, once there is one.
     pub(crate) fn map(&self) -> Option<&Arc<RawMap>> {
         self.map.as_ref()
+    }
+
+    /// How concentrated the map is.
+    pub(crate) fn indicators(&mut self) -> Option<&Indicators> {
+        let map = self.map.as_ref()?;
+        Some(self.indicators.get_or_insert_with(|| Indicators::of(map)))
+    }
+
+    /// That a part of the map is hidden because of its sign, where that must be said.
+    pub(crate) fn hidden_sign(&self) -> Option<&str> {
+        self.hidden_sign.as_deref()
     }
 
     /// The coloured field as a texture of the field's size; `None` where nothing is to be drawn.

@@ -14,7 +14,7 @@ fn open_menu(h: &mut Harness<'_, App>) {
 }
 
 /// Chooses a method in the menu of the first panel.
-fn choose(h: &mut Harness<'_, App>, id: &str) {
+pub(super) fn choose(h: &mut Harness<'_, App>, id: &str) {
     let method = catalogue::find(id).unwrap();
     open_menu(h);
     // Not with the mouse: the entry may have to be scrolled to.
@@ -24,7 +24,7 @@ fn choose(h: &mut Harness<'_, App>, id: &str) {
     assert_eq!(h.state().grid().panels[0].method, id);
 }
 
-fn map_of(app: &App, panel: usize) -> Arc<camlens::explain::RawMap> {
+pub(super) fn map_of(app: &App, panel: usize) -> Arc<camlens::explain::RawMap> {
     app.exhibit().unwrap().panels[panel].map.clone().unwrap()
 }
 

@@ -3,7 +3,7 @@
 use super::{Citation, Compute, Cost, Domain, Method, Param, Place, Reads, passes};
 use crate::explain::lrp;
 
-const LRP: &str = "Relevance propagation";
+pub(super) const LRP: &str = "Relevance propagation";
 
 const START: Param = Param {
     id: "start",

@@ -5,6 +5,7 @@ use egui::{
     RichText, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2,
 };
 
+use super::details::{BUTTON, details_ui, gauge_ui};
 use super::method_menu::method_menu_ui;
 use crate::explain::RawMap;
 use crate::explain::catalogue::{self, Place};
@@ -158,8 +159,12 @@ fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64;
     cross_ui(app, ui, &placed, clip, at_source.is_some());
     says_ui(app, ui, panel, area);
 
-    let scale =
+    let mut scale =
         Rect::from_min_max(pos2(well.left(), area.bottom()), well.max).shrink2(vec2(12.0, 4.0));
+    let (left, spot) = scale.split_left_right_at_x(scale.right() - BUTTON);
+    scale = left;
+    let spot = Rect::from_min_max(pos2(spot.right() - 18.0, spot.top()), spot.max);
+    details_ui(app, ui, panel, spot);
     if let Some(cell) = app.cells.get(panel)
         && matches!(cell.state, MapState::Ready(_) | MapState::Growing(_))
         && !cell.range.is_flat()
@@ -407,7 +412,7 @@ fn growing_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect, growing: &Gr
 }
 
 /// What must be known about a map, in a corner where no lung is: the whole of it under the pointer.
-fn notices_ui(app: &App, ui: &mut Ui, panel: usize, area: Rect, map: &RawMap) {
+fn notices_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect, map: &RawMap) {
     if app.peeking || !app.overlay {
         return;
     }
@@ -416,12 +421,28 @@ fn notices_ui(app: &App, ui: &mut Ui, panel: usize, area: Rect, map: &RawMap) {
         lines.push(method_words::EVERY_CLASS.to_owned());
     }
     lines.extend(map.notices.iter().cloned());
+    let id = ui.scope_id();
     let mut top = area.top();
+    if let Some(rect) = gauge_ui(ui, area, id.with(("gauge", panel)), map) {
+        top = rect.bottom() + 4.0;
+    }
+    if let Some(hidden) = app.heats.get(panel).and_then(|heat| heat.hidden_sign()) {
+        // One click away from all of it.
+        let line = format!("{hidden}. {}", Command::ShowSigned.label());
+        let room = Rect::from_min_max(pos2(area.left(), top), area.max);
+        let rect = chip(ui, room, Align2::LEFT_TOP, &line, theme::ON_WELL_CAUTION);
+        let response = ui.interact(rect, id.with(("hidden", panel)), Sense::click());
+        response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &line));
+        if response.on_hover_text(&line).clicked() {
+            app.grid.selected = panel;
+            app.send(Command::ShowSigned);
+        }
+        top = rect.bottom() + 4.0;
+    }
     for (i, line) in lines.iter().enumerate() {
         let room = Rect::from_min_max(pos2(area.left(), top), area.max);
         let rect = chip(ui, room, Align2::LEFT_TOP, line, theme::ON_WELL_CAUTION);
-        let id = ui.scope_id().with(("notice", panel, i));
-        let response = ui.interact(rect, id, Sense::hover());
+        let response = ui.interact(rect, id.with(("notice", panel, i)), Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, line));
         response.on_hover_text(line);
         top = rect.bottom() + 4.0;

@@ -70,11 +70,15 @@ fn scope_ui(app: &mut App, ui: &mut Ui) {
 fn sign_ui(look: &mut Look, ui: &mut Ui) {
     section_ui(ui, words::EVIDENCE);
     let choices = [
-        (Sign::Positive, words::FOR, words::FOR_HINT),
-        (Sign::Negative, words::AGAINST, words::AGAINST_HINT),
-        (Sign::Signed, words::BOTH, words::BOTH_HINT),
+        (None, words::USUAL_SIGN, words::USUAL_SIGN_HINT),
+        (Some(Sign::Positive), words::FOR, words::FOR_HINT),
+        (Some(Sign::Negative), words::AGAINST, words::AGAINST_HINT),
+        (Some(Sign::Signed), words::BOTH, words::BOTH_HINT),
     ];
-    segmented_ui(ui, &mut look.post.sign, &choices);
+    let mut sign = look.sign;
+    if segmented_ui(ui, &mut sign, &choices) {
+        look.choose_sign(sign);
+    }
     ui.add_space(space::M);
 }
 
