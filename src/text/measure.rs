@@ -1,5 +1,6 @@
 //! Words for numbers that are shown with a map: how concentrated it is, and how much relevance came through.
 
+use super::method::grouped;
 use super::notice::number;
 
 // ---- concentration -----------------------------------------------------------------------------
@@ -19,25 +20,36 @@ pub const CONCENTRATION_HINT: &str = "Of the positive values on the map's own gr
 /// Entropy. `cells` is its exponential, the number of cells over which an even map would have it.
 pub fn entropy(ce: f64, ce_max: f64, cells: f64, of: usize) -> String {
     format!(
-        "Spread: as if even over {cells:.0} of {of} cells (entropy ce {ce:.2} of at most {ce_max:.2}; smaller is more concentrated)"
+        "Spread: as if even over {} of {} cells (entropy ce {ce:.2} of at most {ce_max:.2}); smaller is more concentrated",
+        grouped(cells.round() as usize),
+        grouped(of)
     )
 }
 
 /// Extent in the plane.
 pub fn extent(ca: f64, even: f64) -> String {
     format!(
-        "Extent: ca {ca:.2} square cells (an even map: {even:.2}); smaller is more in one place"
+        "Extent: ca {} square cells (an even map: {}); smaller is more in one place",
+        number(ca as f32),
+        number(even as f32)
     )
 }
 
 /// Contrast of strong and weak cells.
 pub fn contrast(cd: f64) -> String {
-    format!("Decisiveness: cd {cd:.2} (an even map: 0); larger stands out more")
+    format!(
+        "Decisiveness: cd {} (an even map: 0); larger stands out more",
+        number(cd as f32)
+    )
 }
 
 /// All three in the caption of a figure.
 pub fn indicators(ce: f64, ce_max: f64, ca: f64, cd: f64) -> String {
-    format!("ce {ce:.2} of {ce_max:.2}, ca {ca:.2}, cd {cd:.2}")
+    format!(
+        "ce {ce:.2} of {ce_max:.2}, ca {}, cd {}",
+        number(ca as f32),
+        number(cd as f32)
+    )
 }
 
 /// The same where they are not defined.
@@ -104,7 +116,14 @@ pub fn conserved_sums(output: f64, pixels: f64) -> String {
 
 /// The gauge in few words, on the picture.
 pub fn conserved_short(share: f64) -> String {
-    format!("{} of the relevance reached the pixels", percent(share))
+    let at = percent(share);
+    if share < 0.0 {
+        format!("Relevance turned its sign on the way ({at})")
+    } else if (100.0 * share).round() > 100.0 {
+        format!("Relevance grew on the way to the pixels ({at})")
+    } else {
+        format!("{at} of the relevance reached the pixels")
+    }
 }
 
 /// The same where shares mean nothing.
@@ -139,8 +158,21 @@ pub fn hidden_sign(negative_hidden: bool, share: f64) -> String {
         "Positive"
     };
     format!(
-        "{hidden} relevance is hidden: {} of the map's magnitude",
+        "{hidden} relevance is hidden: {} of all, by magnitude",
         percent(share)
+    )
+}
+
+/// The same on the picture, where a click shows both signs.
+pub fn show_hidden(hidden: &str) -> String {
+    format!("{hidden}. Show both")
+}
+
+/// On a picture where nearly nothing is drawn although the map is not empty.
+pub fn hardly_drawn(cut: f32) -> String {
+    format!(
+        "Hardly any cell is far above the cut ({:.0} %): lower it, or blur the map",
+        100.0 * cut
     )
 }
 

@@ -116,31 +116,38 @@ fn a_panel_of_its_own_gets_both_signs_with_one_click() {
     assert_eq!(sign_of(h.state(), 0), Sign::Signed);
 }
 
-#[test]
-fn class_against_class_is_told_in_sums() {
-    let mut h = window();
-    choose(&mut h, "lrp-epsilon-plus");
-    until(&mut h, "relevance", App::is_complete);
-    let alone = map_of(h.state(), 0);
+/// Sets the explained finding against another one, in the menu.
+fn against_another(h: &mut Harness<'_, App>) {
     let class = h.state().target().unwrap();
     let findings = h.state().session().findings().to_vec();
     let other = findings.iter().find(|f| f.index != class).unwrap();
     let places = |h: &Harness<'_, App>| -> Vec<egui::Rect> {
         h.get_all_by_label(&other.label).map(|n| n.rect()).collect()
     };
-    let known = places(&h);
+    let known = places(h);
     h.get_by_label(camlens::text::method::CONTRAST).click();
-    steps(&mut h, 3);
+    steps(h, 3);
     h.get_all_by_label(&other.label)
         .find(|node| !known.contains(&node.rect()))
         .unwrap()
         .click_accesskit();
-    until(&mut h, "the contrast", |app| {
+    until(h, "the contrast", |app| {
         app.is_complete()
             && app
                 .objective()
                 .is_some_and(|target| target.against.is_some())
     });
+    h.key_press(Key::Escape);
+    steps(h, 3);
+}
+
+#[test]
+fn class_against_class_is_told_in_sums() {
+    let mut h = window();
+    choose(&mut h, "lrp-epsilon-plus");
+    until(&mut h, "relevance", App::is_complete);
+    let alone = map_of(h.state(), 0);
+    against_another(&mut h);
     let map = map_of(h.state(), 0);
     assert_ne!(alone.values, map.values);
     assert!(alone.conservation.iter().all(|at| at.share.is_some()));
@@ -181,23 +188,15 @@ fn look_at_relevance() {
     steps(&mut h, 3);
     h.get_by_label("For").click();
     save(&mut h, "hidden");
-    let wide = |h: &mut Harness<'_, App>| {
-        h.state_mut().send(Command::Panels(1));
-        steps(h, 3);
-    };
     h.get_by_label("Auto").click();
-    wide(&mut h);
-    let class = h.state().target().unwrap();
-    let findings = h.state().session().findings().to_vec();
-    let other = findings.iter().find(|f| f.index != class).unwrap();
-    h.get_by_label(camlens::text::method::CONTRAST).click();
-    steps(&mut h, 3);
-    h.get_all_by_label(&other.label)
-        .last()
-        .unwrap()
-        .click_accesskit();
-    steps(&mut h, 3);
-    h.key_press(Key::Escape);
+    choose(&mut h, "lrp-epsilon-plus");
+    until(&mut h, "relevance", App::is_complete);
+    save(&mut h, "plus");
+    against_another(&mut h);
+    h.state_mut().send(Command::Panels(1));
     until(&mut h, "the contrast", App::is_complete);
     save(&mut h, "contrast");
+    h.get_by_role_and_label(Role::Slider, "Blur")
+        .set_value_accesskit(12.0);
+    save(&mut h, "contrast-blurred");
 }

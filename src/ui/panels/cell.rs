@@ -12,6 +12,7 @@ use crate::explain::catalogue::{self, Place};
 use crate::post::Field;
 use crate::render::crop_in_source;
 use crate::session::{Growing, MapState};
+use crate::text::measure;
 use crate::text::method as method_words;
 use crate::text::window as words;
 use crate::ui::App;
@@ -417,6 +418,10 @@ fn notices_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect, map: &RawMap
         return;
     }
     let mut lines: Vec<String> = Vec::new();
+    let cut = app.cells.get(panel).map_or(0.0, |cell| cell.look.post.cut);
+    if app.heats.get(panel).is_some_and(|heat| heat.hardly_drawn()) {
+        lines.push(measure::hardly_drawn(cut));
+    }
     if map.target.is_none() {
         lines.push(method_words::EVERY_CLASS.to_owned());
     }
@@ -428,7 +433,7 @@ fn notices_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect, map: &RawMap
     }
     if let Some(hidden) = app.heats.get(panel).and_then(|heat| heat.hidden_sign()) {
         // One click away from all of it.
-        let line = format!("{hidden}. {}", Command::ShowSigned.label());
+        let line = measure::show_hidden(hidden);
         let room = Rect::from_min_max(pos2(area.left(), top), area.max);
         let rect = chip(ui, room, Align2::LEFT_TOP, &line, theme::ON_WELL_CAUTION);
         let response = ui.interact(rect, id.with(("hidden", panel)), Sense::click());

@@ -2,8 +2,8 @@
 //! says how much of it came through.
 
 use egui::{
-    Align2, Color32, Id, Popup, PopupCloseBehavior, Rect, RichText, Role, Sense, Stroke, Ui,
-    WidgetInfo, pos2, vec2,
+    Align, Align2, Color32, Id, Layout, Popup, PopupCloseBehavior, Rect, RichText, Role, Sense,
+    Stroke, Ui, WidgetInfo, pos2, vec2,
 };
 
 use crate::evaluate::fostering::Indicators;
@@ -43,7 +43,12 @@ pub(super) fn details_ui(app: &mut App, ui: &mut Ui, panel: usize, spot: Rect) {
     painter.text(spot.center(), Align2::CENTER_CENTER, "i", font, colour);
     Popup::menu(&button)
         .close_behavior(PopupCloseBehavior::CloseOnClickOutside)
-        .show(|ui| sheet_ui(ui, &map, heat.indicators()));
+        .show(|ui| {
+            // Menus are justified, which tears sentences apart.
+            ui.with_layout(Layout::top_down(Align::LEFT), |ui| {
+                sheet_ui(ui, &map, heat.indicators());
+            });
+        });
     button.on_hover_text(words::DETAILS_HINT);
 }
 
@@ -124,6 +129,9 @@ fn row_ui(ui: &mut Ui, at: &Conserved, most: f64) {
     painter.rect_filled(bar, 2.0, colour);
 }
 
+/// Shares at the pixels between which the map accounts for most of the output: half of it, half more. Outside the gauge
+/// calls for care. The bounds are ours.
+const CALM: std::ops::RangeInclusive<f64> = 0.5..=1.5;
 const BAR: f32 = 4.0;
 const BAR_GAP: f32 = 2.0;
 const BAR_HEIGHT: f32 = 14.0;
@@ -139,13 +147,13 @@ pub(super) fn gauge_ui(ui: &Ui, room: Rect, id: Id, map: &RawMap) -> Option<Rect
     };
     let count = map.conservation.len() as f32;
     let bars = count * BAR + (count - 1.0) * BAR_GAP;
+    let colour = match input.share {
+        Some(share) if !(CALM.contains(&share)) => theme::ON_WELL_CAUTION,
+        _ => theme::ON_WELL,
+    };
     let text = egui::text::LayoutJob {
         wrap: egui::text::TextWrapping::truncate_at_width((room.width() - bars - 24.0).max(0.0)),
-        ..egui::text::LayoutJob::simple_singleline(
-            short,
-            theme::medium(theme::size::SMALL),
-            theme::ON_WELL,
-        )
+        ..egui::text::LayoutJob::simple_singleline(short, theme::medium(theme::size::SMALL), colour)
     };
     let painter = ui.painter();
     let galley = painter.layout_job(text);
@@ -166,11 +174,7 @@ pub(super) fn gauge_ui(ui: &Ui, room: Rect, id: Id, map: &RawMap) -> Option<Rect
     let mut x = rect.left() + 7.0;
     for (i, at) in map.conservation.iter().rev().enumerate() {
         let last = i + 1 == map.conservation.len();
-        let colour: Color32 = if last {
-            theme::ON_WELL
-        } else {
-            theme::ON_WELL_QUIET
-        };
+        let colour: Color32 = if last { colour } else { theme::ON_WELL_QUIET };
         let height = (value(at) / most) as f32 * full;
         let bar = Rect::from_two_pos(pos2(x, zero), pos2(x + BAR, zero - height));
         painter.rect_filled(bar, 1.0, colour);
@@ -179,7 +183,7 @@ pub(super) fn gauge_ui(ui: &Ui, room: Rect, id: Id, map: &RawMap) -> Option<Rect
     let line = Stroke::new(1.0, theme::ON_WELL_QUIET);
     painter.hline((rect.left() + 7.0)..=(x - BAR_GAP), zero, line);
     let at = pos2(x + 5.0, rect.center().y - galley.size().y / 2.0);
-    painter.galley(at, galley, theme::ON_WELL);
+    painter.galley(at, galley, colour);
     let response = ui.interact(rect, id, Sense::hover());
     let name = words::gauge(&sentence);
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &name));
