@@ -520,6 +520,7 @@ fn maps_come_with_indicators_and_relevance_with_its_conservation() {
         let (l1, l2) = ((xx + yy) / 2.0 + root, (xx + yy) / 2.0 - root);
         close("ca", (l1 * l2).sqrt());
     }
+    assert!(manifest["post"]["sign"].is_null());
     let [cam, plus, gamma] = [0, 1, 2].map(|i| manifest["maps"][i].clone());
     assert_eq!(cam["sign"], "positive");
     assert!(cam.get("conservation").is_none());
@@ -565,6 +566,7 @@ fn maps_come_with_indicators_and_relevance_with_its_conservation() {
         (&cam["sign"], &gamma["sign"]),
         (&"positive".into(), &"positive".into())
     );
+    assert_eq!(manifest["post"]["sign"], "positive");
     assert_eq!(gamma["scale"]["lo"], 0.0);
     assert!(
         gamma["notices"]

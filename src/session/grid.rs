@@ -107,6 +107,11 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
 
     let maps = write_cells(&mut bundle, plan, &picture, &cells)?;
     let findings = analysis.findings();
+    let mut post = json!(plan.post);
+    if plan.sign.is_none() {
+        // Each map says its own.
+        post["sign"] = Value::Null;
+    }
     let manifest = json!({
         "program": APP,
         "version": env!("CARGO_PKG_VERSION"),
@@ -133,7 +138,7 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
         "finding": findings.get(target.class),
         "logits": analysis.logits,
         "parameters": params,
-        "post": plan.post,
+        "post": post,
         "view": plan.view,
         "notices": model.notices.iter().chain(&picture.notices).chain(&analysis.input.notices).collect::<Vec<_>>(),
         "maps": maps,

@@ -116,6 +116,22 @@ fn a_panel_of_its_own_gets_both_signs_with_one_click() {
     assert_eq!(sign_of(h.state(), 0), Sign::Signed);
 }
 
+#[test]
+fn a_panel_where_hardly_anything_is_drawn_says_so() {
+    let mut h = window();
+    let said = |h: &Harness<'_, App>| h.query_all_by_label_contains("Hardly any cell").count();
+    assert_eq!(said(&h), 0);
+    let cut = |h: &mut Harness<'_, App>, percent: f64| {
+        h.get_by_role_and_label(Role::Slider, "Cut")
+            .set_value_accesskit(percent);
+        steps(h, 4);
+    };
+    cut(&mut h, 100.0);
+    assert_eq!(said(&h), 4);
+    cut(&mut h, 20.0);
+    assert_eq!(said(&h), 0);
+}
+
 /// Sets the explained finding against another one, in the menu.
 fn against_another(h: &mut Harness<'_, App>) {
     let class = h.state().target().unwrap();

@@ -438,6 +438,7 @@ fn notices_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect, map: &RawMap
         let rect = chip(ui, room, Align2::LEFT_TOP, &line, theme::ON_WELL_CAUTION);
         let response = ui.interact(rect, id.with(("hidden", panel)), Sense::click());
         response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &line));
+        let response = response.on_hover_cursor(egui::CursorIcon::PointingHand);
         if response.on_hover_text(&line).clicked() {
             app.grid.selected = panel;
             app.send(Command::ShowSigned);
