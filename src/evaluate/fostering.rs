@@ -22,8 +22,8 @@ pub struct Indicators {
     /// The largest entropy that the grid allows, `ln(h w)`.
     pub ce_max: f64,
     /// Extent `sqrt(l1 l2)` in square cells of the grid, l1 and l2 the eigenvalues of the covariance of the cells'
-    /// coordinates under p: 0 for a cell, a row or a column; `sqrt((h^2 - 1) (w^2 - 1)) / 12` for an even map. Smaller is
-    /// more concentrated.
+    /// coordinates under p: 0 for a cell, a row or a column; `sqrt((h^2 - 1) (w^2 - 1)) / 12` for an even map.
+    /// Smaller is more concentrated.
     pub ca: Option<f64>,
     /// Squared coefficient of variation `var(M^+) / mean(M^+)^2`, from 0 (even) to `h w - 1` (all in one cell). Larger
     /// is more decisive. The constant that the paper adds to the denominator is left out: a mean of 0 has no result.

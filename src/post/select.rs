@@ -11,7 +11,8 @@ const NOISE_SHARE: f32 = 1e-5;
 const WEAK_SHARE: f32 = 0.05;
 
 /// What must be said where a map of relevance is shown with one sign: how much of its magnitude is of the other and
-/// hidden. `None` where both are shown or nothing is hidden, and for other methods, whose maps are read one sign at a time.
+/// hidden. `None` where both are shown or nothing is hidden, and for other methods, whose maps are read
+/// one sign at a time.
 pub fn hidden_sign(map: &RawMap, sign: Sign) -> Option<String> {
     let negative = match sign {
         Sign::Positive => true,

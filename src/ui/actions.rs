@@ -85,7 +85,7 @@ impl App {
                 let mut look = self.grid.edited();
                 look.choose_sign(Some(Sign::Signed));
                 self.grid.edit(look);
-                // A panel with settings of its own does not follow the others, and it was there that both were asked for.
+                // A panel with settings of its own does not follow the others.
                 self.grid.show_signed(self.grid.selected);
             }
             Command::ResetLook => self.grid.edit(Look::default()),
