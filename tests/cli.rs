@@ -460,3 +460,156 @@ fn without_a_display_one_line_points_to_what_works() {
         "{stderr}"
     );
 }
+
+/// Where the two signs of a map are drawn: pixels that are clearly redder and clearly bluer than the grey X-ray.
+fn red_and_blue(picture: &Path) -> (usize, usize) {
+    let picture = image::open(picture).unwrap().to_rgb8();
+    let count = |wanted: fn(i32, i32) -> bool| {
+        let pixels = picture.pixels();
+        let is = |p: &&image::Rgb<u8>| wanted(i32::from(p.0[0]), i32::from(p.0[2]));
+        pixels.filter(is).count()
+    };
+    (count(|r, b| r > b + 24), count(|r, b| b > r + 24))
+}
+
+#[test]
+fn maps_come_with_indicators_and_relevance_with_its_conservation() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |name: &str, more: &[&str]| -> (Value, std::path::PathBuf) {
+        let out = dir.path().join(name);
+        let mut args = vec!["explain", "--demo", "--class", "1", "--out", path(&out)];
+        args.extend(more);
+        ok(&args);
+        (json(&out.join("manifest.json")), out)
+    };
+    let methods = "grad-cam,lrp-epsilon-plus,lrp-epsilon-gamma-box";
+    let (manifest, out) = run("plain", &["--method", methods]);
+    for map in manifest["maps"].as_array().unwrap() {
+        let (shape, values) = npy(&out.join(map["file"].as_str().unwrap()));
+        let indicators = &map["indicators"];
+        assert_eq!(indicators["grid"], map["grid"]);
+        let close = |key: &str, expected: f64| {
+            let found = indicators[key].as_f64().unwrap();
+            let off = (found - expected).abs() / expected.abs().max(1e-3);
+            assert!(
+                off < 1e-4,
+                "{}: {key} {found}, expected {expected}",
+                map["method"]
+            );
+        };
+        // As methods.md, A7, has it, with its constants.
+        let m: Vec<f64> = values.iter().map(|v| f64::from(v.max(0.0))).collect();
+        let n = m.len() as f64;
+        let sum: f64 = m.iter().sum();
+        let p: Vec<f64> = m.iter().map(|v| v / (sum + 1e-12)).collect();
+        close("ce", -p.iter().map(|p| p * (p + 1e-12).ln()).sum::<f64>());
+        close("ce_max", n.ln());
+        let mean = sum / n;
+        let variance = m.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+        close("cd", variance / mean.powi(2));
+        // Eigenvalues of the covariance, from its trace and determinant.
+        let at = |i: usize| [(i / shape[1]) as f64, (i % shape[1]) as f64];
+        let moment = |f: &dyn Fn([f64; 2]) -> f64| -> f64 {
+            p.iter().enumerate().map(|(i, p)| p * f(at(i))).sum()
+        };
+        let [my, mx] = [moment(&|c| c[0]), moment(&|c| c[1])];
+        let yy = moment(&|c| c[0] * c[0]) - my * my;
+        let xx = moment(&|c| c[1] * c[1]) - mx * mx;
+        let xy = moment(&|c| c[0] * c[1]) - mx * my;
+        let root = ((xx - yy).powi(2) / 4.0 + xy * xy).sqrt();
+        let (l1, l2) = ((xx + yy) / 2.0 + root, (xx + yy) / 2.0 - root);
+        close("ca", (l1 * l2).sqrt());
+    }
+    assert!(manifest["post"]["sign"].is_null());
+    let [cam, plus, gamma] = [0, 1, 2].map(|i| manifest["maps"][i].clone());
+    assert_eq!(cam["sign"], "positive");
+    assert!(cam.get("conservation").is_none());
+    for map in [&plus, &gamma] {
+        // Both signs unless one is asked for, on a scale with 0 in its middle.
+        assert_eq!(map["sign"], "signed");
+        let [lo, hi] = ["lo", "hi"].map(|end| map["scale"][end].as_f64().unwrap());
+        assert!(hi > 0.0 && lo == -hi, "{lo} to {hi}");
+        let record = map["conservation"].as_array().unwrap();
+        let layers: Vec<&str> = record
+            .iter()
+            .map(|at| at["layer"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            layers,
+            ["input", "layer1", "layer2", "layer3", "layer4", "fc"]
+        );
+        assert_eq!(
+            (&record[5]["sum"], &record[5]["share"]),
+            (&1.0.into(), &1.0.into())
+        );
+        let (_, values) = npy(&out.join(map["file"].as_str().unwrap()));
+        let sum: f64 = values.iter().map(|v| f64::from(*v)).sum();
+        let all: f64 = values.iter().map(|v| f64::from(v.abs())).sum();
+        assert!((record[0]["sum"].as_f64().unwrap() - sum).abs() < 1e-5 * all);
+        assert!(!map["notices"].to_string().contains("is hidden"));
+    }
+    let (red, blue) = red_and_blue(&out.join(gamma["overlay"].as_str().unwrap()));
+    assert!(red > 20 && blue > 20, "{red} red, {blue} blue");
+
+    // One sign by choice hides the other, and says so.
+    let (manifest, out) = run(
+        "positive",
+        &[
+            "--method",
+            "grad-cam,lrp-epsilon-gamma-box",
+            "--sign",
+            "positive",
+        ],
+    );
+    let [cam, gamma] = [0, 1].map(|i| manifest["maps"][i].clone());
+    assert_eq!(
+        (&cam["sign"], &gamma["sign"]),
+        (&"positive".into(), &"positive".into())
+    );
+    assert_eq!(manifest["post"]["sign"], "positive");
+    assert_eq!(gamma["scale"]["lo"], 0.0);
+    assert!(
+        gamma["notices"]
+            .to_string()
+            .contains("Negative relevance is hidden")
+    );
+    assert!(!cam["notices"].to_string().contains("is hidden"));
+    let (_, blue) = red_and_blue(&out.join(gamma["overlay"].as_str().unwrap()));
+    // Inferno has violet at its lower end, which the cut hides.
+    assert!(blue < 20, "{blue} blue");
+}
+
+#[test]
+fn relevance_of_class_against_class_is_a_difference_and_turns() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |name: &str, more: &[&str]| -> (Value, Vec<f32>) {
+        let out = dir.path().join(name);
+        let mut args = vec!["explain", "--demo", "--method", "lrp-epsilon-plus"];
+        args.extend(["--out", path(&out)]);
+        args.extend(more);
+        ok(&args);
+        let manifest = json(&out.join("manifest.json"));
+        let map = manifest["maps"][0].clone();
+        let values = npy(&out.join(map["file"].as_str().unwrap())).1;
+        if more.contains(&"--against") {
+            let (red, blue) = red_and_blue(&out.join(map["overlay"].as_str().unwrap()));
+            assert!(red + blue > 20, "{red} red, {blue} blue");
+        }
+        (map, values)
+    };
+    let (one, c) = run("c", &["--class", "1"]);
+    let (_, d) = run("d", &["--class", "0"]);
+    let (contrast, cd) = run("cd", &["--class", "1", "--against", "0"]);
+    let (_, dc) = run("dc", &["--class", "0", "--against", "1"]);
+    let scale = c.iter().chain(&d).fold(0f32, |m, v| m.max(v.abs()));
+    for i in 0..c.len() {
+        assert!((cd[i] - (c[i] - d[i])).abs() <= 1e-4 * scale, "cell {i}");
+        assert!((cd[i] + dc[i]).abs() <= 1e-4 * scale, "cell {i}");
+    }
+    assert!(cd.iter().any(|v| v.abs() > 0.01 * scale));
+    assert_eq!(contrast["sign"], "signed");
+    assert_eq!(one["conservation"][5]["share"], 1.0);
+    for at in contrast["conservation"].as_array().unwrap() {
+        assert!(at["share"].is_null() && at["sum"].is_number(), "{at}");
+    }
+}

@@ -67,6 +67,7 @@ fn raw_map(width: usize, height: usize, values: Vec<f32>) -> RawMap {
         source_size: [448, 336],
         blur_px: 0.0,
         notices: Vec::new(),
+        conservation: Vec::new(),
     }
 }
 

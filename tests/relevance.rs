@@ -6,9 +6,11 @@ mod support;
 use std::collections::BTreeMap;
 
 use camlens::explain::relevance::{Composite, Plan, Relevance, Seed};
+use camlens::explain::{Pass, RawMap, Study, catalogue, explain};
 use camlens::job::Job;
 use camlens::model::Model;
 use camlens::model::weights::Weights;
+use camlens::plan::{Against, Factor, ModelSource, Target, Values};
 use camlens::preprocess::ModelInput;
 use candle_core::Device;
 use support::{pearson, recipe_tensors, relative_error, scene_a, shared};
@@ -196,6 +198,129 @@ conservation! {
     conserved_in_mobilenet: "mobilenet_v2",
     conserved_in_efficientnet: "efficientnet_b0",
     conserved_in_squeezenet: "squeezenet1_1",
+}
+
+// ---- class against class -----------------------------------------------------------------------
+
+fn demo() -> Model {
+    Model::open(&ModelSource::Demo, None, &Device::Cpu).unwrap()
+}
+
+/// Every rule is linear in the relevance that it divides.
+#[test]
+fn a_contrast_is_the_difference_of_its_classes_and_turns_with_them() {
+    let model = demo();
+    let x = scene(&model);
+    let nodes: Vec<usize> = std::iter::once(0)
+        .chain(
+            model
+                .graph
+                .stages
+                .iter()
+                .map(|s| model.graph.find(s).unwrap()),
+        )
+        .collect();
+    assert!(model.classes() >= 2 && nodes.len() >= 4);
+    for composite in Composite::NAMES {
+        let at = |seed: Seed| -> Vec<Vec<f32>> {
+            let relevance = walk(&model, &x, composite, seed);
+            let of = |node: &usize| relevance.channel_sum(*node).unwrap().unwrap().2;
+            nodes.iter().map(of).collect()
+        };
+        let (class, against) = (1, 0);
+        let (c, d) = (at(Seed::OneHot(class)), at(Seed::OneHot(against)));
+        let contrast = at(Seed::Contrast { class, against });
+        let turned = at(Seed::Contrast {
+            class: against,
+            against: class,
+        });
+        for i in 0..nodes.len() {
+            let largest = |values: &[f32]| values.iter().fold(0f32, |m, v| m.max(v.abs()));
+            // Beside what is subtracted: the difference may be much smaller.
+            let scale = largest(&c[i]).max(largest(&d[i]));
+            assert!(
+                largest(&contrast[i]) > 1e-3 * scale,
+                "{composite}: no contrast"
+            );
+            for (k, v) in contrast[i].iter().enumerate() {
+                let difference = c[i][k] - d[i][k];
+                assert!(
+                    (v - difference).abs() <= 1e-4 * scale,
+                    "{composite}, node {}, cell {k}: {v} and {difference}",
+                    nodes[i]
+                );
+                assert!((v + turned[i][k]).abs() <= 1e-4 * scale, "{composite}: {v}");
+            }
+        }
+    }
+}
+
+/// What a method of the catalogue leaves for a target.
+fn map(model: &Model, x: &ModelInput, method: &str, layer: &str, target: Target) -> RawMap {
+    let job = Job::default();
+    let mut pass = Pass::run(model, x, &job).unwrap();
+    let mut study = Study::new(model, x, &mut pass, target, layer, &job).unwrap();
+    explain(catalogue::find(method).unwrap(), &Values::new(), &mut study).unwrap()
+}
+
+#[test]
+fn maps_carry_how_much_came_through() {
+    let model = demo();
+    let x = scene(&model);
+    let against = |factor: f32| Target {
+        against: Some(Against {
+            class: 0,
+            factor: Factor(factor),
+        }),
+        ..Target::from(1)
+    };
+    let layers: Vec<&str> = std::iter::once("input")
+        .chain(model.graph.stages.iter().map(String::as_str))
+        .collect();
+    for method in catalogue::all().filter(|m| m.is_relevance()) {
+        for layer in &layers {
+            let map = map(&model, &x, method.id, layer, Target::from(1));
+            let record = &map.conservation;
+            assert_eq!(record.len(), layers.len() + 1, "{}", method.id);
+            let names = record.iter().map(|at| at.layer.as_str());
+            assert_eq!(names.take(layers.len()).collect::<Vec<_>>(), layers);
+            // One at the logits, and the map's own sum at its layer.
+            let output = record.last().unwrap();
+            assert_eq!((output.sum, output.share), (1.0, Some(1.0)));
+            let own = record.iter().find(|at| at.layer == *layer).unwrap();
+            let sum: f64 = map.values.iter().map(|v| f64::from(*v)).sum();
+            let all: f64 = map.values.iter().map(|v| f64::from(v.abs())).sum();
+            assert!((own.sum - sum).abs() <= 1e-5 * all, "{} {layer}", method.id);
+            assert_eq!(own.share, Some(own.sum));
+            // It is data, and not said among the notices as well.
+            let said = map.notices.iter().any(|notice| notice.contains('%'));
+            assert!(!said, "{:?}", map.notices);
+            assert!(
+                map.conserved_words()
+                    .unwrap()
+                    .contains("of the relevance at the output")
+                    || map
+                        .conserved_words()
+                        .unwrap()
+                        .contains("of that at the output")
+            );
+        }
+        // Parts that cancel at the output leave no whole to take a share of.
+        for factor in [1.0, 0.6] {
+            let map = map(&model, &x, method.id, "input", against(factor));
+            assert!(map.conservation.iter().all(|at| at.share.is_none()));
+            let output = map.conservation.last().unwrap().sum;
+            assert!((output - f64::from(1.0 - factor)).abs() < 1e-6, "{output}");
+        }
+        let negated = Target {
+            negated: true,
+            ..Target::from(1)
+        };
+        let map = map(&model, &x, method.id, "input", negated);
+        assert_eq!(map.conservation.last().unwrap().share, Some(1.0));
+    }
+    let grad_cam = map(&model, &x, "grad-cam", "layer4", Target::from(1));
+    assert!(grad_cam.conservation.is_empty() && grad_cam.conserved_words().is_none());
 }
 
 // ---- composites and speed ----------------------------------------------------------------------

@@ -21,6 +21,8 @@ use egui_kittest::kittest::{NodeT as _, Queryable as _};
 mod attention;
 #[path = "window/methods.rs"]
 mod methods;
+#[path = "window/numbers.rs"]
+mod numbers;
 
 /// Long enough for a loaded machine with a debug build.
 const PATIENCE: Duration = Duration::from_secs(90);

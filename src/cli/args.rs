@@ -249,9 +249,10 @@ pub(super) struct ExplainArgs {
     /// A method's parameter; may be given several times
     #[arg(long, value_name = "ID.PARAM=VALUE", value_parser = parse_set)]
     pub(super) set: Vec<(String, String, String)>,
-    /// Evidence to show: positive, negative, signed
-    #[arg(long, default_value = "positive", value_parser = parse_sign)]
-    pub(super) sign: Sign,
+    /// Evidence to show: positive, negative, signed; unless given, relevance with both signs and all other maps
+    /// with what is positive
+    #[arg(long, value_parser = parse_sign)]
+    pub(super) sign: Option<Sign>,
     /// Denoising threshold: cells under this share of the largest become 0, 0 to 1
     #[arg(long, default_value_t = 0.0, value_parser = parse_share)]
     pub(super) threshold: f32,
@@ -302,8 +303,9 @@ impl ExplainArgs {
             methods: self.method.clone(),
             layers: self.layer.clone(),
             params,
+            sign: self.sign,
             post: Post {
-                sign: self.sign,
+                sign: self.sign.unwrap_or_default(),
                 denoise: self.threshold,
                 blur_px: self.blur,
                 normalise: self.normalise,

@@ -292,6 +292,7 @@ mod tests {
             aliases: std::collections::BTreeMap::new(),
             stages: Vec::new(),
             last: "features.0".to_owned(),
+            attention: None,
         };
         assert_eq!(base_node(&graph, 1), 2);
         graph.nodes[2].op = Op::Identity;

@@ -9,7 +9,7 @@ use super::settings::Settings;
 use super::study::Study;
 use super::task::Drawn;
 use crate::error::Result;
-use crate::text::{fault, notice};
+use crate::text::fault;
 
 pub(super) fn epsilon(study: &mut Study<'_>, settings: &Settings) -> Result<Drawn> {
     lrp(study, settings, "epsilon")
@@ -43,6 +43,8 @@ pub(super) fn at_input(study: &mut Study<'_>, composite: &str) -> Result<Vec<f32
     study.go_to(INPUT)?;
     let map = relevance_map(study, composite, false);
     study.go_to(&own)?;
+    // What is made of it is no relevance any more.
+    study.conservation.clear();
     Ok(map?.values.iter().map(|v| v / channels).collect())
 }
 
@@ -74,10 +76,7 @@ fn relevance_map(study: &mut Study<'_>, composite: &str, scaled: bool) -> Result
     let places = Places::of(study.model, node, r)?;
     let [height, width] = places.grid;
     let values = channel_sum(&places.read(r, 0)?, height * width);
-    let (sum, at_logits) = (relevance.sum(node)?, relevance.start);
-    if at_logits.abs() > 1e-6 {
-        study.notice(notice::relevance_conserved(sum / at_logits));
-    }
+    study.conservation = relevance.conserved(&study.model.graph)?;
     Ok(Grid {
         width,
         height,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::relevance::Conserved;
 use crate::image::geometry::Affine;
+use crate::text::measure;
 
 /// A map at its layer's own grid, before any sign, normalisation or resize. Immutable.
 #[derive(Clone, Debug)]
@@ -30,6 +32,9 @@ pub struct RawMap {
     pub blur_px: f32,
     /// What the reader should know: a guess, an empty map, a limit of the method.
     pub notices: Vec<String>,
+    /// For methods that hand relevance down: how much of it stood at the input, the stages and the logits, in this
+    /// order. Empty for all others.
+    pub conservation: Vec<Conserved>,
 }
 
 impl RawMap {
@@ -40,6 +45,15 @@ impl RawMap {
             .fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| {
                 (lo.min(v), hi.max(v))
             })
+    }
+
+    /// The conservation of relevance in a sentence; `None` for methods that hand none down.
+    pub fn conserved_words(&self) -> Option<String> {
+        let (input, output) = (self.conservation.first()?, self.conservation.last()?);
+        Some(match input.share {
+            Some(share) => measure::conserved(share),
+            None => measure::conserved_sums(output.sum, input.sum),
+        })
     }
 
     /// Takes a point of the grid (in cells) to a point of the source image (in pixels).

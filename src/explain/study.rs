@@ -5,6 +5,7 @@ use candle_core::{DType, Tensor};
 use super::evidence::Evidence;
 use super::objective::Objective;
 use super::pass::{Pass, WalkRule};
+use super::relevance::Conserved;
 use crate::error::Result;
 use crate::job::Job;
 use crate::model::Model;
@@ -33,6 +34,9 @@ pub struct Study<'a> {
     pub notices: Vec<String>,
     /// Standard deviation of a blur that belongs to the method, in pixels of the input; applied where the map is shown.
     pub blur_px: f32,
+    /// How much relevance came through, where the method hands relevance down: from the input over the stages to the
+    /// logits.
+    pub conservation: Vec<Conserved>,
 }
 
 /// Gradients of a batch at a node.
@@ -68,6 +72,7 @@ impl<'a> Study<'a> {
             job,
             notices: Vec::new(),
             blur_px: 0.0,
+            conservation: Vec::new(),
         })
     }
 

@@ -160,6 +160,7 @@ impl Task {
             source_size: study.input.source_size,
             blur_px: study.blur_px,
             notices,
+            conservation: study.conservation.clone(),
         })
     }
 

@@ -284,8 +284,8 @@ impl Model {
     }
 
     /// The arithmetic for another graph of the same network, as one with changed parameters.
-    pub fn engine_of(&self, graph: Arc<Graph>) -> forward::Engine {
-        forward::Engine::new(graph, Arc::clone(&self.engine.kernels))
+    pub fn engine_of(&self, graph: Arc<Graph>) -> Engine {
+        Engine::new(graph, Arc::clone(&self.engine.kernels))
     }
 
     /// Runs the network on a batch `[N, C, H, W]` and keeps what a reverse walk needs.

@@ -54,10 +54,24 @@ pub struct Plan {
     pub layers: Vec<String>,
     /// Parameters by method.
     pub params: BTreeMap<String, Values>,
+    /// The sign that every map is shown with; `None` for the one that is usual for its method. It stands above
+    /// `post.sign`.
+    #[serde(default)]
+    pub sign: Option<Sign>,
     /// From raw maps to presentable ones.
     pub post: Post,
     /// How they are shown.
     pub view: View,
+}
+
+impl Plan {
+    /// The steps to a presentable map of a method whose usual sign is `usual`.
+    pub fn post_for(&self, usual: Sign) -> Post {
+        Post {
+            sign: self.sign.unwrap_or(usual),
+            ..self.post
+        }
+    }
 }
 
 fn one() -> f32 {

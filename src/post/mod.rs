@@ -20,6 +20,7 @@ mod select;
 
 pub use blur::blur;
 pub use scale::{ScaleRange, scale_range};
+pub use select::hidden_sign;
 
 use crate::explain::RawMap;
 use crate::image::geometry::Affine;

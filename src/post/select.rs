@@ -1,14 +1,39 @@
 //! Sign and denoising on the map's own grid, and the words for maps that show nothing.
 
-use crate::explain::RawMap;
+use crate::explain::{RawMap, catalogue};
 use crate::plan::Sign;
-use crate::text::notice;
+use crate::text::{measure, notice};
 
 /// Evidence of the chosen sign that is smaller than this share of the map's largest magnitude is
 /// rounding noise: stretching it over the colour scale would make a picture of nothing.
 const NOISE_SHARE: f32 = 1e-5;
 /// Below this share, evidence is shown but the reader is told that the other sign dominates.
 const WEAK_SHARE: f32 = 0.05;
+
+/// What must be said where a map of relevance is shown with one sign: how much of its magnitude is of the other and
+/// hidden. `None` where both are shown or nothing is hidden, and for other methods, whose maps are read
+/// one sign at a time.
+pub fn hidden_sign(map: &RawMap, sign: Sign) -> Option<String> {
+    let negative = match sign {
+        Sign::Positive => true,
+        Sign::Negative => false,
+        Sign::Signed => return None,
+    };
+    if !catalogue::find(&map.method).is_ok_and(|m| m.is_relevance()) {
+        return None;
+    }
+    let (mut hidden, mut all) = (0f64, 0f64);
+    for v in map.values.iter().filter(|v| v.is_finite()) {
+        let magnitude = f64::from(v.abs());
+        all += magnitude;
+        if (*v < 0.0) == negative {
+            hidden += magnitude;
+        }
+    }
+    let share = hidden / all;
+    // Less than rounding is not worth a word; also false for a map of zeros.
+    (share >= f64::from(NOISE_SHARE)).then(|| measure::hidden_sign(negative, share))
+}
 
 /// What is left of a map after sign and denoising.
 pub(super) struct Selected {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::analysis::Finding;
 use super::picture::Picture;
 use crate::error::Result;
+use crate::evaluate::fostering::Indicators;
 use crate::explain::{RawMap, catalogue};
 use crate::model::Model;
 use crate::plan::{Post, Target, Values, View};
-use crate::post::{Field, process_named, scale_range};
+use crate::post::{Field, hidden_sign, process_named, scale_range};
 use crate::render::{Figure, FigurePanel, Heat};
 use crate::text::method::objective_name;
-use crate::text::{figure as words, notice};
+use crate::text::{figure as words, measure, notice};
 
 /// One panel of the grid.
 #[derive(Clone)]
@@ -128,6 +129,21 @@ impl Exhibit {
                 .map(|[done, total]| notice::unfinished(done, total)),
         );
         figure_panel.notices.extend(map.notices.iter().cloned());
+        figure_panel
+            .notices
+            .extend(hidden_sign(map, panel.post.sign));
+        figure_panel.caption.extend(map.conserved_words());
+        let indicators = Indicators::of(map);
+        figure_panel.caption.push(match &indicators {
+            Indicators {
+                ce: Some(ce),
+                ca: Some(ca),
+                cd: Some(cd),
+                ce_max,
+                ..
+            } => measure::indicators(*ce, *ce_max, *ca, *cd),
+            Indicators { reason, .. } => measure::no_indicators(reason.unwrap_or_default()),
+        });
         if map.target.is_none() {
             figure_panel.notices.push(notice::NO_CLASS.to_owned());
         }

@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 use super::analysis::Analysis;
 use super::picture::Picture;
 use crate::error::Result;
+use crate::evaluate::fostering::Indicators;
 use crate::explain::RawMap;
 use crate::explain::catalogue::{self, Method, Place};
 use crate::export::{Bundle, npy_bytes, png_bytes, safe_name};
 use crate::job::Job;
 use crate::model::{Model, device};
-use crate::plan::{Against, Factor, MapKey, Plan, Post, Target, Values};
-use crate::post::{Field, ScaleRange, process_named, scale_range};
+use crate::plan::{Against, Factor, MapKey, Plan, Post, Sign, Target, Values};
+use crate::post::{Field, ScaleRange, hidden_sign, process_named, scale_range};
 use crate::render::{Heat, overlay};
 use crate::text::{APP, RESEARCH_ONLY, fault};
 
@@ -38,6 +39,7 @@ pub struct Report {
 struct Cell {
     key: MapKey,
     map: RawMap,
+    post: Post,
     field: Field,
 }
 
@@ -87,8 +89,14 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
         };
         match analysis.map(&key, job) {
             Ok(map) => {
-                let field = process_named(&map, &plan.post, &label);
-                done.push(Cell { key, map, field });
+                let post = plan.post_for(method.usual_sign());
+                let field = process_named(&map, &post, &label);
+                done.push(Cell {
+                    key,
+                    map,
+                    post,
+                    field,
+                });
             }
             // A device that failed once fails the rest of the grid as well.
             Err(error) if error.is_cancelled() || error.is_of_device() => return Err(error),
@@ -99,6 +107,11 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
 
     let maps = write_cells(&mut bundle, plan, &picture, &cells)?;
     let findings = analysis.findings();
+    let mut post = json!(plan.post);
+    if plan.sign.is_none() {
+        // Each map says its own.
+        post["sign"] = Value::Null;
+    }
     let mut manifest = json!({
         "program": APP,
         "version": env!("CARGO_PKG_VERSION"),
@@ -125,7 +138,7 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
         "finding": findings.get(target.class),
         "logits": analysis.logits,
         "parameters": params,
-        "post": plan.post,
+        "post": post,
         "view": plan.view,
         "notices": model.notices.iter().chain(&picture.notices).chain(&analysis.input.notices).collect::<Vec<_>>(),
         "maps": maps,
@@ -224,9 +237,20 @@ fn write_cells(
     cells: &[Cell],
 ) -> Result<Vec<Value>> {
     let fields: Vec<&Field> = cells.iter().map(|cell| &cell.field).collect();
-    let ranges = scale_range(&fields, &plan.post);
+    // Each under its own sign; a shared scale looks at all of them.
+    let mut ranges = vec![ScaleRange::default(); cells.len()];
+    for sign in [Sign::Positive, Sign::Negative, Sign::Signed] {
+        if !cells.iter().any(|cell| cell.post.sign == sign) {
+            continue;
+        }
+        let all = scale_range(&fields, &Post { sign, ..plan.post });
+        for ((range, of_sign), cell) in ranges.iter_mut().zip(all).zip(cells) {
+            if cell.post.sign == sign {
+                *range = of_sign;
+            }
+        }
+    }
     let notes = [("Software", APP), ("Disclaimer", RESEARCH_ONLY)];
-    let Post { sign, cut, .. } = plan.post;
     let pairs: Vec<(&Cell, ScaleRange)> = cells.iter().zip(ranges).collect();
     let mut maps = Vec::with_capacity(cells.len());
     // Pictures are drawn and packed side by side, a few at a time: large X-rays make large pictures.
@@ -237,9 +261,9 @@ fn write_cells(
                 let heat = Heat {
                     field: &cell.field,
                     range: *range,
-                    sign,
+                    sign: cell.post.sign,
                     view: plan.view,
-                    cut,
+                    cut: cell.post.cut,
                 };
                 png_bytes(&overlay(&picture.display, &heat), &notes)
             })
@@ -251,8 +275,14 @@ fn write_cells(
             bundle.write(&file, &npy_bytes([map.width, map.height], &map.values)?)?;
             bundle.write(&overlay_file, &picture?)?;
             let (min, max) = map.range();
-            let notices: Vec<&String> = map.notices.iter().chain(&cell.field.notice).collect();
-            maps.push(json!({
+            let hidden = hidden_sign(map, cell.post.sign);
+            let notices: Vec<&String> = map
+                .notices
+                .iter()
+                .chain(&cell.field.notice)
+                .chain(&hidden)
+                .collect();
+            let mut entry = json!({
                 "method": map.method,
                 "label": catalogue::find(&map.method)?.label,
                 "layer": map.layer,
@@ -262,9 +292,15 @@ fn write_cells(
                 "grid": [map.height, map.width],
                 "min": min,
                 "max": max,
+                "sign": cell.post.sign,
                 "scale": range,
+                "indicators": Indicators::of(map),
                 "notices": notices,
-            }));
+            });
+            if !map.conservation.is_empty() {
+                entry["conservation"] = json!(map.conservation);
+            }
+            maps.push(entry);
         }
     }
     Ok(maps)

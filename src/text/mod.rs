@@ -4,6 +4,7 @@
 //! * [`device`]: where the arithmetic runs
 //! * [`fact`]: what is known about a network
 //! * [`fault`]: the sentences of errors
+//! * [`measure`]: numbers that are shown with a map
 //! * [`notice`]: what is said beside a result that stands
 //! * [`figure`]: words on exported figures
 //! * [`window`]: labels of the window
@@ -16,6 +17,7 @@ pub mod device;
 pub mod fact;
 pub mod fault;
 pub mod figure;
+pub mod measure;
 pub mod method;
 pub mod notice;
 pub mod window;

@@ -454,15 +454,6 @@ pub fn relevance_attention(count: usize) -> String {
         "{count} attention layers are treated as means with constant weights (Ali et al. 2022): queries and keys get no relevance, the class token's start keeps its own"
     )
 }
-
-/// The conservation gauge.
-pub fn relevance_conserved(share: f64) -> String {
-    format!(
-        "{:.1} % of the relevance at the output arrives at this layer; the rest was taken up by biases and stabilisers",
-        100.0 * share
-    )
-}
-
 /// What denoising left of FG-CAM's components.
 pub fn fg_cam_denoised(kept: usize, of: usize, energy: Option<f64>) -> String {
     match energy {

@@ -401,6 +401,10 @@ pub fn one_panel(panel: usize) -> String {
 
 /// Which sign counts.
 pub const EVIDENCE: &str = "Evidence";
+/// The sign that is usual for each method.
+pub const USUAL_SIGN: &str = "Auto";
+/// Tooltip.
+pub const USUAL_SIGN_HINT: &str = "As each method is usually read: relevance propagation for and against, all others what speaks for the finding";
 /// Positive values.
 pub const FOR: &str = "For";
 /// Tooltip.

@@ -83,8 +83,10 @@ impl App {
             Command::NextFinding => self.step_finding(1),
             Command::ShowSigned => {
                 let mut look = self.grid.edited();
-                look.post.sign = Sign::Signed;
+                look.choose_sign(Some(Sign::Signed));
                 self.grid.edit(look);
+                // A panel with settings of its own does not follow the others.
+                self.grid.show_signed(self.grid.selected);
             }
             Command::ResetLook => self.grid.edit(Look::default()),
             Command::Cancel => {

@@ -5,10 +5,16 @@ use std::sync::Arc;
 use egui::{ColorImage, Context, TextureHandle, TextureId, TextureOptions};
 
 use super::state::Look;
+use crate::evaluate::fostering::Indicators;
 use crate::explain::RawMap;
 use crate::plan::{Sign, View};
-use crate::post::{Field, ScaleRange, blur, upsample};
+use crate::post::{Field, ScaleRange, blur, hidden_sign, upsample};
 use crate::render::heat_rgba;
+
+/// Share of the field under which what is drawn is easily overlooked: 15 by 15 pixels of 224 by 224.
+const HARDLY: f32 = 0.0045;
+/// Share of the overlay's opacity up to which a cell is not seen.
+const FAINT: f32 = 0.25;
 
 /// What the enlarged field was made from.
 #[derive(Clone, Copy, PartialEq)]
@@ -31,9 +37,15 @@ struct ColourKey {
 pub(crate) struct Heat {
     /// Held, so that its address names it.
     map: Option<Arc<RawMap>>,
+    /// How concentrated the map is, once somebody asks.
+    indicators: Option<Indicators>,
+    /// What must be said about the sign that is not shown.
+    hidden_sign: Option<String>,
     enlarged: Option<(FieldKey, Field)>,
     blurred: Option<(f32, Field)>,
     coloured: Option<ColourKey>,
+    /// Share of the field's cells that are drawn so that they are seen.
+    drawn: f32,
     texture: Option<TextureHandle>,
 }
 
@@ -50,6 +62,7 @@ impl Heat {
         };
         if self.enlarged.as_ref().is_none_or(|(k, _)| *k != key) {
             let field = upsample(map, key.sign, key.denoise, target);
+            self.hidden_sign = hidden_sign(map, key.sign);
             self.enlarged = Some((key, field));
             self.blurred = None;
         }
@@ -81,6 +94,17 @@ impl Heat {
         self.map.as_ref()
     }
 
+    /// How concentrated the map is.
+    pub(crate) fn indicators(&mut self) -> Option<&Indicators> {
+        let map = self.map.as_ref()?;
+        Some(self.indicators.get_or_insert_with(|| Indicators::of(map)))
+    }
+
+    /// That a part of the map is hidden because of its sign, where that must be said.
+    pub(crate) fn hidden_sign(&self) -> Option<&str> {
+        self.hidden_sign.as_deref()
+    }
+
     /// The coloured field as a texture of the field's size; `None` where nothing is to be drawn.
     pub(crate) fn texture(
         &mut self,
@@ -101,6 +125,10 @@ impl Heat {
         if self.coloured != Some(key) {
             let size = [field.width, field.height];
             let rgba = heat_rgba(field, range, key.sign, &key.view, key.cut);
+            let faint = 255.0 * FAINT * key.view.opacity;
+            let visible = |rgba: &&[u8]| rgba.last().is_some_and(|a| f32::from(*a) > faint);
+            let visible = rgba.chunks_exact(4).filter(visible).count();
+            self.drawn = visible as f32 / (field.values.len().max(1)) as f32;
             let image = ColorImage::from_rgba_unmultiplied(size, &rgba);
             match &mut self.texture {
                 // The same memory again where the size allows: much cheaper than a new texture.
@@ -112,6 +140,14 @@ impl Heat {
             self.coloured = Some(key);
         }
         self.texture.as_ref().map(TextureHandle::id)
+    }
+
+    /// Whether the eye finds nearly nothing although the map is not empty: a few pixels far above all others set the
+    /// scale.
+    pub(crate) fn hardly_drawn(&self) -> bool {
+        self.coloured
+            .is_some_and(|key| key.view.opacity > 0.0 && self.drawn < HARDLY)
+            && self.field().is_some_and(|field| !field.empty)
     }
 
     /// The field's value at a point of the source image, in the raw map's units.

@@ -1,8 +1,8 @@
 //! What the window shows, as plain data: panels, their methods and layers, and how maps are shown.
 
-use crate::explain::catalogue::{Method, Place};
+use crate::explain::catalogue::{self, Method, Place};
 use crate::model::Model;
-use crate::plan::{Post, Values, View};
+use crate::plan::{Post, Sign, Values, View};
 
 /// Most panels of the grid.
 pub const MAX_PANELS: usize = 6;
@@ -119,10 +119,20 @@ impl Stops {
 /// How maps are processed and shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Look {
+    /// Which sign is shown; `None` for the one that is usual for the method.
+    pub sign: Option<Sign>,
     /// From the raw map to a presentable one.
     pub post: Post,
     /// Colours and opacity.
     pub view: View,
+}
+
+impl Look {
+    /// Shows maps with this sign, `None` with that of their methods.
+    pub fn choose_sign(&mut self, sign: Option<Sign>) {
+        self.sign = sign;
+        self.post.sign = sign.unwrap_or_default();
+    }
 }
 
 /// One cell of the grid.
@@ -237,12 +247,25 @@ impl Grid {
         }
     }
 
-    /// The settings that hold for a panel.
+    /// The settings that hold for a panel; `post.sign` is what its map is really shown with.
     pub fn look_of(&self, panel: usize) -> Look {
-        self.panels
-            .get(panel)
-            .and_then(|p| p.own)
-            .unwrap_or(self.look)
+        let Some(panel) = self.panels.get(panel) else {
+            return self.look;
+        };
+        let mut look = panel.own.unwrap_or(self.look);
+        if look.sign.is_none()
+            && let Ok(method) = catalogue::find(panel.method)
+        {
+            look.post.sign = method.usual_sign();
+        }
+        look
+    }
+
+    /// Shows both signs in a panel, whether it has settings of its own or follows the grid's.
+    pub fn show_signed(&mut self, panel: usize) {
+        let own = self.panels.get_mut(panel).and_then(|p| p.own.as_mut());
+        own.unwrap_or(&mut self.look)
+            .choose_sign(Some(Sign::Signed));
     }
 
     /// The settings that the display controls show.

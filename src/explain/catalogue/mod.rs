@@ -17,7 +17,7 @@ use super::study::Study;
 use super::task::{Drawn, Steps};
 use crate::error::Result;
 use crate::model::graph::ATTENTION;
-use crate::plan::Values;
+use crate::plan::{Sign, Values};
 use crate::text::{fault, method as words};
 
 /// What a method reads of the network.
@@ -309,6 +309,22 @@ impl Method {
             Place::Image => INPUT,
             Place::Branch => ATTENTION,
             Place::Layer | Place::Pixels => layer,
+        }
+    }
+
+    /// Whether the map is relevance handed down through the network: its values have both signs, and their sums can be
+    /// followed from layer to layer.
+    pub fn is_relevance(&self) -> bool {
+        self.family == relevance::LRP
+    }
+
+    /// The sign that the map is shown with unless another is asked for: relevance with both (Bach et al. 2015), all
+    /// others with what speaks for the target.
+    pub fn usual_sign(&self) -> Sign {
+        if self.is_relevance() {
+            Sign::Signed
+        } else {
+            Sign::Positive
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Citation, Compute, Cost, Domain, Method, NO, NONE, Param, Place, Reads, YES, passes};
 use crate::explain::{fg_cam, hybrid, lrp};
 
-const LRP: &str = "Relevance propagation";
+pub(super) const LRP: &str = "Relevance propagation";
 const FINE: &str = "CAM and relevance joined";
 
 const START: Param = Param {

@@ -14,6 +14,7 @@ mod rule;
 mod seed;
 
 use candle_core::Tensor;
+use serde::Serialize;
 
 pub use composite::{Composite, Mixing, Norms};
 pub use plan::Plan;
@@ -36,17 +37,19 @@ pub struct Relevance {
     values: Vec<Option<Tensor>>,
     /// The sum at the logits.
     pub start: f64,
+    /// Whether parts of both signs stand at the logits (class against class): their sum is a remainder.
+    mixed: bool,
 }
 
 /// How much of the relevance at the logits has come through to a layer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Conserved {
     /// The layer.
     pub layer: String,
     /// Sum of its relevance.
     pub sum: f64,
-    /// The sum over that at the logits, 1 where all came through; `None` where the logits' sum is 0 (class against
-    /// class).
+    /// The sum over that at the logits, 1 where all came through; `None` where the logits' sum is 0 or parts of both
+    /// signs stand there (class against class): a share of what is left of a difference means nothing.
     pub share: Option<f64>,
 }
 
@@ -73,9 +76,11 @@ impl Plan {
         job: &Job,
     ) -> Result<Relevance> {
         let graph = &*model.graph;
+        let seeds = values(&start)?;
         let mut relevance = Relevance {
             values: vec![None; graph.nodes.len()],
             start: total(&start)?,
+            mixed: seeds.iter().any(|r| *r > 0.0) && seeds.iter().any(|r| *r < 0.0),
         };
         if let Some(slot) = relevance.values.get_mut(from) {
             *slot = Some(start);
@@ -260,8 +265,7 @@ impl Relevance {
         layers
             .map(|(layer, id)| {
                 let sum = self.sum(id)?;
-                // Rounding alone keeps a difference of two from being 0.
-                let share = (self.start.abs() > 1e-6).then(|| sum / self.start);
+                let share = (!self.mixed && self.start.abs() > 1e-6).then(|| sum / self.start);
                 Ok(Conserved {
                     layer: layer.to_owned(),
                     sum,

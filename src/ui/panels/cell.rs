@@ -5,12 +5,14 @@ use egui::{
     RichText, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2,
 };
 
+use super::details::{BUTTON, details_ui, gauge_ui};
 use super::method_menu::method_menu_ui;
 use crate::explain::RawMap;
 use crate::explain::catalogue::{self, Place};
 use crate::post::Field;
 use crate::render::crop_in_source;
 use crate::session::{Growing, MapState};
+use crate::text::measure;
 use crate::text::method as method_words;
 use crate::text::window as words;
 use crate::ui::App;
@@ -164,8 +166,12 @@ fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64;
     cross_ui(app, ui, &placed, clip, at_source.is_some());
     says_ui(app, ui, panel, area);
 
-    let scale =
+    let mut scale =
         Rect::from_min_max(pos2(well.left(), area.bottom()), well.max).shrink2(vec2(12.0, 4.0));
+    let (left, spot) = scale.split_left_right_at_x(scale.right() - BUTTON);
+    scale = left;
+    let spot = Rect::from_min_max(pos2(spot.right() - 18.0, spot.top()), spot.max);
+    details_ui(app, ui, panel, spot);
     if let Some(cell) = app.cells.get(panel)
         && matches!(cell.state, MapState::Ready(_) | MapState::Growing(_))
         && !cell.range.is_flat()
@@ -413,21 +419,42 @@ fn growing_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect, growing: &Gr
 }
 
 /// What must be known about a map, in a corner where no lung is: the whole of it under the pointer.
-fn notices_ui(app: &App, ui: &mut Ui, panel: usize, area: Rect, map: &RawMap) {
+fn notices_ui(app: &mut App, ui: &mut Ui, panel: usize, area: Rect, map: &RawMap) {
     if app.peeking || !app.overlay {
         return;
     }
     let mut lines: Vec<String> = Vec::new();
+    let cut = app.cells.get(panel).map_or(0.0, |cell| cell.look.post.cut);
+    if app.heats.get(panel).is_some_and(|heat| heat.hardly_drawn()) {
+        lines.push(measure::hardly_drawn(cut));
+    }
     if map.target.is_none() {
         lines.push(method_words::EVERY_CLASS.to_owned());
     }
     lines.extend(map.notices.iter().cloned());
+    let id = ui.scope_id();
     let mut top = area.top();
+    if let Some(rect) = gauge_ui(ui, area, id.with(("gauge", panel)), map) {
+        top = rect.bottom() + 4.0;
+    }
+    if let Some(hidden) = app.heats.get(panel).and_then(|heat| heat.hidden_sign()) {
+        // One click away from all of it.
+        let line = measure::show_hidden(hidden);
+        let room = Rect::from_min_max(pos2(area.left(), top), area.max);
+        let rect = chip(ui, room, Align2::LEFT_TOP, &line, theme::ON_WELL_CAUTION);
+        let response = ui.interact(rect, id.with(("hidden", panel)), Sense::click());
+        response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &line));
+        let response = response.on_hover_cursor(egui::CursorIcon::PointingHand);
+        if response.on_hover_text(&line).clicked() {
+            app.grid.selected = panel;
+            app.send(Command::ShowSigned);
+        }
+        top = rect.bottom() + 4.0;
+    }
     for (i, line) in lines.iter().enumerate() {
         let room = Rect::from_min_max(pos2(area.left(), top), area.max);
         let rect = chip(ui, room, Align2::LEFT_TOP, line, theme::ON_WELL_CAUTION);
-        let id = ui.scope_id().with(("notice", panel, i));
-        let response = ui.interact(rect, id, Sense::hover());
+        let response = ui.interact(rect, id.with(("notice", panel, i)), Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, line));
         response.on_hover_text(line);
         top = rect.bottom() + 4.0;

@@ -44,7 +44,7 @@ pub(in crate::ui) fn display_ui(app: &mut App, ui: &mut Ui) {
             amounts_ui(app, &mut look, ui);
             opacity_mode_ui(&mut look, ui);
             scale_ui(app, &mut look, ui);
-            colours_ui(&mut look, ui);
+            colours_ui(app, &mut look, ui);
             if look != before {
                 app.grid.edit(look);
             }
@@ -70,11 +70,15 @@ fn scope_ui(app: &mut App, ui: &mut Ui) {
 fn sign_ui(look: &mut Look, ui: &mut Ui) {
     section_ui(ui, words::EVIDENCE);
     let choices = [
-        (Sign::Positive, words::FOR, words::FOR_HINT),
-        (Sign::Negative, words::AGAINST, words::AGAINST_HINT),
-        (Sign::Signed, words::BOTH, words::BOTH_HINT),
+        (None, words::USUAL_SIGN, words::USUAL_SIGN_HINT),
+        (Some(Sign::Positive), words::FOR, words::FOR_HINT),
+        (Some(Sign::Negative), words::AGAINST, words::AGAINST_HINT),
+        (Some(Sign::Signed), words::BOTH, words::BOTH_HINT),
     ];
-    segmented_ui(ui, &mut look.post.sign, &choices);
+    let mut sign = look.sign;
+    if segmented_ui(ui, &mut sign, &choices) {
+        look.choose_sign(sign);
+    }
     ui.add_space(space::M);
 }
 
@@ -182,7 +186,7 @@ fn scale_ui(app: &App, look: &mut Look, ui: &mut Ui) {
     ui.add_space(space::M);
 }
 
-fn colours_ui(look: &mut Look, ui: &mut Ui) {
+fn colours_ui(app: &App, look: &mut Look, ui: &mut Ui) {
     section_ui(ui, words::COLOURS);
     if look.post.sign == Sign::Signed {
         swatch_ui(ui, Colormap::Diverging, ui.available_width());
@@ -201,6 +205,11 @@ fn colours_ui(look: &mut Look, ui: &mut Ui) {
                 }
             })
     });
+    let signed = |panel| app.grid.look_of(panel).post.sign == Sign::Signed;
+    if (0..app.grid.panels.len()).any(signed) {
+        let muted = theme::palette(ui).muted;
+        ui.label(RichText::new(words::COLOURS_SIGNED).small().color(muted));
+    }
 }
 
 fn swatch_ui(ui: &mut Ui, map: Colormap, width: f32) {

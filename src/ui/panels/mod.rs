@@ -4,6 +4,7 @@ mod aim;
 mod bottom;
 mod case;
 mod cell;
+mod details;
 mod display;
 mod findings;
 mod grid;

@@ -11,6 +11,8 @@ use crate::ui::state::Look;
 use crate::ui::theme;
 
 const BAR: f32 = 6.0;
+/// From this width on the ends of a scale with both signs are said in words.
+const WIDE: f32 = 260.0;
 /// Coloured steps of the bar.
 const STEPS: usize = 64;
 
@@ -26,17 +28,26 @@ pub(crate) fn colour_scale_ui(
     let painter = ui.painter();
     let quiet = theme::ON_WELL_QUIET;
     let y = area.center().y;
+    let signed = look.post.sign == Sign::Signed;
+    let ends = match signed && area.width() >= WIDE {
+        true => [
+            notice::bar_against(range.lo),
+            notice::bar_in_favour(range.hi),
+        ],
+        false => [range.lo, range.hi].map(notice::number),
+    };
+    let [lo, hi] = ends;
     let lo = painter.text(
         pos2(area.left(), y),
         Align2::LEFT_CENTER,
-        notice::number(range.lo),
+        lo,
         font.clone(),
         quiet,
     );
     let hi = painter.text(
         pos2(area.right(), y),
         Align2::RIGHT_CENTER,
-        notice::number(range.hi),
+        hi,
         font.clone(),
         quiet,
     );
@@ -54,6 +65,11 @@ pub(crate) fn colour_scale_ui(
         Stroke::new(1.0, Color32::from_white_alpha(46)),
         egui::StrokeKind::Outside,
     );
+    if signed {
+        // The middle is 0, whatever the ends.
+        let mark = Stroke::new(1.0, theme::ON_WELL);
+        painter.vline(bar.center().x, bar.y_range().expand(2.0), mark);
+    }
     if let Some(value) = value {
         let x = bar.left() + range.share(value) * bar.width();
         let tip = pos2(x, bar.top() - 1.0);
