@@ -252,7 +252,7 @@ fn agrees_with_loops(family: &str, channels: usize) {
     let g = taps.at(out, last, &Job::default()).unwrap().unwrap();
     let g = Plane::of(&g);
     let cells = g.h * g.w;
-    let mut i = a.clone();
+    let mut i = a;
     for (k, channel) in i.v.chunks_mut(cells).enumerate() {
         let mean = g.v[k * cells..(k + 1) * cells].iter().sum::<f64>() / cells as f64;
         channel.iter_mut().for_each(|v| *v *= mean);
