@@ -341,6 +341,37 @@ fn every_resolution_adds_up_to_the_same() {
     }
 }
 
+/// A strided shortcut reads every second row and column; over its window nothing is skipped, and nothing is lost.
+#[test]
+fn shortcuts_over_their_window_leave_no_dots() {
+    let mut case = Case::new(model(small("resnet bottleneck", 3, 3)), 64);
+    // The last node of the stage that a stride follows.
+    let layer = case.model.graph.stages[0].clone();
+    let [strict, window] =
+        ["strict", "window"].map(|s| case.map("fg-cam", &[("shortcut", s)], &layer));
+    let off = (sum(&strict) - sum(&window)).abs();
+    let size: f64 = strict.values.iter().map(|v| f64::from(v.abs())).sum();
+    assert!(off < 2e-2 * size, "{off} of {size}");
+    // Share of the cells that the shortcut reads.
+    let even = |map: &RawMap| {
+        let even = |i: usize| i.is_multiple_of(2);
+        let at = |i: usize| even(i / map.width) && even(i % map.width);
+        let read = map.values.iter().enumerate().filter(|(i, _)| at(*i));
+        let read: f64 = read.map(|(_, v)| f64::from(v.abs())).sum();
+        read / map.values.iter().map(|v| f64::from(v.abs())).sum::<f64>()
+    };
+    assert!(
+        even(&strict) > even(&window) + 0.1,
+        "{} {}",
+        even(&strict),
+        even(&window)
+    );
+    // At the layer that the walk starts from nothing was divided yet.
+    let last = case.model.graph.last.clone();
+    let [a, b] = ["strict", "window"].map(|s| case.map("fg-cam", &[("shortcut", s)], &last));
+    assert_eq!(a.values, b.values);
+}
+
 #[test]
 fn denoising_keeps_what_is_asked_for() {
     let mut case = Case::new(model(small("resnet", 3, 3)), 96);
@@ -454,7 +485,11 @@ fn the_hybrid_is_the_product_of_its_stages() {
             case.class = class;
             case.map(cam, &[], &last).values.iter().any(|v| *v > 0.0)
         });
-        assert!(any.is_some(), "{cam}");
+        assert!(
+            any.is_some(),
+            "{cam}: {:?}",
+            case.map(cam, &[], &last).values
+        );
         let stage = |case: &mut Case, stage: &str, denoise: &str| {
             case.map(
                 "grad-cam-lrp",

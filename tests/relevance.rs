@@ -9,6 +9,7 @@ use camlens::explain::relevance::{Composite, Plan, Relevance, Seed};
 use camlens::explain::{Pass, RawMap, Study, catalogue, explain};
 use camlens::job::Job;
 use camlens::model::Model;
+use camlens::model::op::Op;
 use camlens::model::weights::Weights;
 use camlens::plan::{Against, Factor, ModelSource, Target, Values};
 use camlens::preprocess::ModelInput;
@@ -125,6 +126,36 @@ fn agrees_with_zennit_vgg16() {
 
 // ---- conservation ------------------------------------------------------------------------------
 
+/// Nodes with a grid that every path from the input to the logits runs through: the ends of blocks.
+fn cuts(model: &Model) -> Vec<usize> {
+    let nodes = &model.graph.nodes;
+    let mut furthest = 0;
+    let mut readers = vec![0; nodes.len()];
+    for (id, node) in nodes.iter().enumerate() {
+        // What makes a gate's factor carries no relevance.
+        let takes = if matches!(node.op, Op::Mul) {
+            1
+        } else {
+            node.inputs.len()
+        };
+        for &input in node.inputs.iter().take(takes) {
+            readers[input] = readers[input].max(id);
+        }
+    }
+    let mut cuts = Vec::new();
+    for (id, &reader) in readers.iter().enumerate() {
+        if furthest <= id && reader > id {
+            cuts.push(id);
+        }
+        furthest = furthest.max(reader);
+    }
+    cuts
+}
+
+fn linear_bottlenecks(arch: &str) -> bool {
+    ["mobilenet_v2", "efficientnet_b0"].contains(&arch)
+}
+
 /// Without biases nothing absorbs relevance: what starts at the logits comes through to every stage and the input.
 fn conserves(arch: &str) {
     let Some(mut tensors) = recipe_tensors(arch, 0) else {
@@ -149,8 +180,7 @@ fn conserves(arch: &str) {
             println!("{arch} {composite} {}: {share:.6}", layer.layer);
             // Where a convolution has no rectifier behind it (linear bottlenecks), an output without any positive contribution
             // can hold relevance, which z-plus then has nobody to give to: a loss of the rule's definition.
-            let linear = ["mobilenet_v2", "efficientnet_b0"].contains(&arch);
-            let limit = if linear && composite.contains("z-plus") {
+            let limit = if linear_bottlenecks(arch) && composite.contains("z-plus") {
                 4e-2
             } else {
                 1e-3
@@ -159,24 +189,24 @@ fn conserves(arch: &str) {
                 wrong.push(format!("{composite} {}: {share}", layer.layer));
             }
         }
-        if std::env::var_os("RELEVANCE_NODES").is_some() {
-            for (id, node) in model.graph.nodes.iter().enumerate().rev() {
-                if let Some(r) = relevance.at(id) {
-                    let all = r
-                        .abs()
-                        .unwrap()
-                        .sum_all()
-                        .unwrap()
-                        .to_scalar::<f32>()
-                        .unwrap();
-                    let sum = relevance.sum(id).unwrap();
-                    println!(
-                        "{id} {} {} sum {sum:.6} abs {all:.3}",
-                        node.name,
-                        node.op.label()
-                    );
-                }
+        // Between all nodes that every path runs through, that is block by block: nothing is made or lost by itself.
+        let cuts = cuts(&model);
+        assert!(cuts.len() > 8, "{arch}: {} blocks", cuts.len());
+        let mut before = relevance.start;
+        for &cut in cuts.iter().rev() {
+            let sum = relevance.sum(cut).unwrap();
+            let limit = if linear_bottlenecks(arch) && composite.contains("z-plus") {
+                1e-2
+            } else {
+                1e-3
+            };
+            if (sum / before - 1.0).abs() >= limit {
+                let name = &model.graph.nodes[cut].name;
+                wrong.push(format!(
+                    "{composite} block down to {name}: {before} to {sum}"
+                ));
             }
+            before = sum;
         }
     }
     assert!(wrong.is_empty(), "{arch}: {wrong:#?}");
@@ -327,7 +357,7 @@ fn maps_carry_how_much_came_through() {
 
 #[test]
 fn composites_are_read_and_written() {
-    let text = "conv=gamma(0.25),linear=epsilon(0.000001),first=z-box,features.*=alpha-beta(2,1)";
+    let text = "conv=gamma(0.25),linear=epsilon(0.000001),first=z-box,mixing=positive,batch-norm=folded,strided=window,features.*=alpha-beta(2,1)";
     let composite: Composite = text.parse().unwrap();
     assert_eq!(
         composite.to_string().parse::<Composite>().unwrap(),

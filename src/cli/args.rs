@@ -10,6 +10,7 @@ use crate::plan::{
     Activation, Colormap, DeviceChoice, GivenFacts, ImageSource, ModelSource, Normalise, Plan,
     Post, Preprocess, Score, Sign, Values, View,
 };
+use crate::session::comparison::Comparison;
 use crate::text::fault;
 
 /// Shows where a chest X-ray classifier looked. Without a command it opens the window.
@@ -36,6 +37,8 @@ pub(super) enum Command {
     Methods(MethodsArgs),
     /// Maps of methods at layers, as arrays, overlays and a manifest
     Explain(ExplainArgs),
+    /// One picture: methods in rows, layers in columns
+    Figure(FigureArgs),
     /// Trains a network for the program
     Train(TrainArgs),
     /// Makes the synthetic sample cases again
@@ -318,6 +321,116 @@ impl ExplainArgs {
             },
         })
     }
+}
+
+#[derive(Args)]
+pub(super) struct FigureArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    /// Image: PNG, JPEG, TIFF, BMP, WebP, or a ready input [default: a sample case]
+    #[arg(long, conflicts_with = "sample")]
+    pub(super) image: Option<PathBuf>,
+    /// Sample case, by name; the outline of its finding is drawn
+    #[arg(long, value_name = "NAME")]
+    pub(super) sample: Option<String>,
+    /// Picture of the image's size, bright where the finding is; its outline is drawn
+    #[arg(long, value_name = "FILE")]
+    pub(super) mask: Option<PathBuf>,
+    /// Rows: methods, by id, with parameters behind a colon
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "grad-cam,layer-cam,fg-cam,fg-cam:denoise=yes,lrp-epsilon-plus,grad-cam-lrp",
+        value_name = "ID[:PARAM=VALUE[;PARAM=VALUE]]"
+    )]
+    pub(super) row: Vec<String>,
+    /// Columns: layers, by name, or last, stages, all
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "stages",
+        value_name = "NAME[,NAME]"
+    )]
+    pub(super) layer: Vec<String>,
+    /// Class to explain [default: the highest logit]
+    #[arg(long, value_name = "INDEX|LABEL")]
+    pub(super) class: Option<String>,
+    /// Evidence to show: positive, negative, signed [default: as is usual for each method]
+    #[arg(long, value_parser = parse_sign)]
+    pub(super) sign: Option<Sign>,
+    /// Gaussian blur, standard deviation in pixels of the image
+    #[arg(long, default_value_t = 0.0, value_name = "SIGMA_PX", value_parser = parse_sigma)]
+    pub(super) blur: f32,
+    /// Share of the colour scale under which nothing is drawn, 0 to 1
+    #[arg(long, default_value_t = Post::default().cut, value_parser = parse_share)]
+    pub(super) cut: f32,
+    /// Size: 1 gives panels 480 pixels wide
+    #[arg(long, default_value_t = 0.5)]
+    pub(super) scale: f32,
+    /// The PNG file
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
+}
+
+impl FigureArgs {
+    /// The figure that these arguments say.
+    ///
+    /// # Errors
+    /// A row that does not read, a file of labels that cannot be read.
+    pub(super) fn comparison(&self) -> Result<Comparison> {
+        let first =
+            || crate::session::samples::first().map_or_else(String::new, |s| s.name.clone());
+        let image = match (&self.image, &self.sample) {
+            (Some(path), _) => ImageSource::Path(path.clone()),
+            (None, Some(name)) => ImageSource::Sample(name.clone()),
+            (None, None) => ImageSource::Sample(first()),
+        };
+        Ok(Comparison {
+            plan: Plan {
+                model: self.model.source(),
+                given: self.model.given()?,
+                arch: self.model.arch.clone(),
+                image,
+                device: self.model.device,
+                class: self.class.clone(),
+                against: None,
+                against_factor: 1.0,
+                score: Score::default(),
+                negated: false,
+                methods: Vec::new(),
+                layers: self.layer.clone(),
+                params: BTreeMap::new(),
+                sign: self.sign,
+                post: Post {
+                    sign: self.sign.unwrap_or_default(),
+                    blur_px: self.blur,
+                    cut: self.cut,
+                    ..Post::default()
+                },
+                view: View::default(),
+            },
+            rows: self
+                .row
+                .iter()
+                .map(|row| parse_row(row))
+                .collect::<Result<_>>()?,
+            mask: self.mask.clone(),
+            scale: self.scale,
+        })
+    }
+}
+
+/// A method with its parameters.
+fn parse_row(text: &str) -> Result<(String, Values)> {
+    let (id, rest) = text.split_once(':').unwrap_or((text, ""));
+    let mut values = Values::new();
+    for part in rest.split(';').filter(|part| !part.trim().is_empty()) {
+        let (param, value) = part
+            .split_once('=')
+            .ok_or_else(|| fault::figure_row(text))?;
+        values.insert(param.trim().to_owned(), value.trim().to_owned());
+    }
+    Ok((id.trim().to_owned(), values))
 }
 
 #[derive(Args)]

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{
-    BenchArgs, ExplainArgs, FactsArgs, LayersArgs, ModelArgs, PredictArgs, SamplesArgs, TrainArgs,
-    WindowArgs,
+    BenchArgs, ExplainArgs, FactsArgs, FigureArgs, LayersArgs, ModelArgs, PredictArgs, SamplesArgs,
+    TrainArgs, WindowArgs,
 };
 use super::progress_bar;
 use crate::error::Result;
@@ -18,7 +18,7 @@ use crate::model::{Layer, Model};
 #[cfg(feature = "gui")]
 use crate::plan::ImageSource;
 use crate::plan::ModelSource;
-use crate::session::{Analysis, Finding, Picture, bench, fact_lines, grid, save_facts};
+use crate::session::{Analysis, Finding, Picture, bench, comparison, fact_lines, grid, save_facts};
 use crate::text::{fact, fault, notice};
 use crate::{synth, train};
 
@@ -213,6 +213,13 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<ExitCode> {
     } else {
         ExitCode::from(1)
     })
+}
+
+pub(super) fn figure(args: &FigureArgs) -> Result<ExitCode> {
+    let notices = comparison::run(&args.comparison()?, &args.out, &progress_bar::job())?;
+    tell(&notices);
+    print(&format!("{}\n", args.out.display()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn train(args: TrainArgs) -> Result<ExitCode> {

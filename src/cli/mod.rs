@@ -39,6 +39,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Command::Facts(args)) => commands::facts(&args),
         Some(Command::Methods(args)) => methods::run(&args),
         Some(Command::Explain(args)) => commands::explain(&args),
+        Some(Command::Figure(args)) => commands::figure(&args),
         Some(Command::Train(args)) => commands::train(args),
         Some(Command::Samples(args)) => commands::samples(&args),
         Some(Command::Bench(args)) => commands::bench(&args),

@@ -18,7 +18,7 @@ use super::catalogue::{self, Compute, Method, Param};
 use super::channels::Channels;
 use super::eigen;
 use super::map::Grid;
-use super::relevance::Composite;
+use super::relevance::{Composite, Strided};
 use super::settings::Settings;
 use super::study::Study;
 use super::task::{Drawn, Steps, Task};
@@ -47,6 +47,7 @@ struct Key {
     /// Share of singular values that are kept, and whether the means are added back.
     denoise: Option<(f64, bool)>,
     folded: bool,
+    strided: Strided,
 }
 
 /// Channel sums at every node that a walk came to.
@@ -125,6 +126,7 @@ pub(super) fn begin(study: &mut Study<'_>, settings: &Settings) -> Result<Box<dy
             .is("denoise", catalogue::YES)
             .then(|| (settings.number("keep"), settings.is("mean", "added-back"))),
         folded,
+        strided: strided(settings),
     };
     let raised = find(&study.pass.fine.walks, &key);
     let task = match method.compute {
@@ -146,6 +148,14 @@ pub(super) fn begin(study: &mut Study<'_>, settings: &Settings) -> Result<Box<dy
         task: task.filter(|_| raised.is_none()),
         raised,
     }))
+}
+
+/// What strided shortcuts divide relevance among.
+pub(super) fn strided(settings: &Settings) -> Strided {
+    match settings.word("shortcut") {
+        "window" => Strided::Window,
+        _ => Strided::Strict,
+    }
 }
 
 /// Does something with the study at another layer.
@@ -198,9 +208,11 @@ impl FgCam {
             None => components.to_vec(),
         };
         let start = Tensor::from_vec(start, (1, k, h, w), study.model.device())?;
-        let plan = study
-            .pass
-            .plan(study.model, &Composite::fine_grained(self.key.folded))?;
+        let composite = Composite {
+            strided: self.key.strided,
+            ..Composite::fine_grained(self.key.folded)
+        };
+        let plan = study.pass.plan(study.model, &composite)?;
         notices.extend(plan.notices.iter().cloned());
         let job = study.job.quiet();
         let relevance = plan.walk_from(study.model, &study.pass.trace, node, start, &job)?;

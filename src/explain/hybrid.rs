@@ -11,8 +11,10 @@
 //! The map is P: its blur is applied where maps are shown, so that files hold what was computed.
 
 use super::cam;
+use super::fg_cam::strided;
 use super::lrp;
 use super::map::Grid;
+use super::relevance::Composite;
 use super::resize::{min_max, normalised};
 use super::settings::Settings;
 use super::study::Study;
@@ -43,7 +45,11 @@ pub(super) fn grad_cam_lrp(study: &mut Study<'_>, settings: &Settings) -> Result
     if let (Some(cam), "cam") = (&cam, stage) {
         return Ok(grid(cam.clone()));
     }
-    let relevance = lrp::at_input(study, settings.word("relevance"))?;
+    let composite = Composite {
+        strided: strided(settings),
+        ..settings.word("relevance").parse()?
+    };
+    let relevance = lrp::at_input(study, &composite)?;
     let Some(mut product) = cam else {
         return Ok(grid(relevance));
     };

@@ -38,7 +38,7 @@ pub(super) fn own(study: &mut Study<'_>, settings: &Settings) -> Result<Drawn> {
 }
 
 /// Relevance at the input under a composite, mean over channels, `[h, w]`.
-pub(super) fn at_input(study: &mut Study<'_>, composite: &str) -> Result<Vec<f32>> {
+pub(super) fn at_input(study: &mut Study<'_>, composite: &Composite) -> Result<Vec<f32>> {
     let (own, channels) = (study.layer.clone(), study.input.channels.max(1) as f32);
     study.go_to(INPUT)?;
     let map = relevance_map(study, composite, false);
@@ -50,14 +50,17 @@ pub(super) fn at_input(study: &mut Study<'_>, composite: &str) -> Result<Vec<f32
 
 fn lrp(study: &mut Study<'_>, settings: &Settings, composite: &str) -> Result<Drawn> {
     let scaled = settings.is("start", "score");
-    Ok(Drawn::Grid(relevance_map(study, composite, scaled)?))
+    Ok(Drawn::Grid(relevance_map(
+        study,
+        &composite.parse()?,
+        scaled,
+    )?))
 }
 
 /// Relevance at the study's layer, channels added. What stands at the logits is the gradient of the target there: 1 at
 /// the class for a raw logit (zennit's habit), -a at the other class of a contrast, the softmax's gradient for a
 /// probability; times the score itself where it is `scaled`.
-fn relevance_map(study: &mut Study<'_>, composite: &str, scaled: bool) -> Result<Grid> {
-    let composite: &Composite = &composite.parse()?;
+fn relevance_map(study: &mut Study<'_>, composite: &Composite, scaled: bool) -> Result<Grid> {
     let objective = study.objective();
     let mut start = objective.seed(&study.pass.logits, &study.model.facts);
     if scaled {

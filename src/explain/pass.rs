@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::fg_cam::Fine;
 use super::guided::Guided;
 use super::objective::Objective;
-use super::relevance::{Composite, Plan, Relevance};
+use super::relevance::{Composite, Plan, Plans, Relevance};
 use crate::error::Result;
 use crate::job::Job;
 use crate::model::Model;
@@ -18,9 +18,6 @@ use crate::text::fault;
 
 /// Reverse walks that are kept; a walk holds as much memory as the forward pass.
 const KEPT_WALKS: usize = 3;
-/// Relevance plans that are kept; one holds the network's weights two or three times.
-const KEPT_PLANS: usize = 2;
-
 /// What rectifiers hand back in a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalkRule {
@@ -54,8 +51,6 @@ pub struct Pass {
     walks: Vec<(Objective, WalkRule, Taps)>,
     /// Layers that gradients will be asked for at, where that is known.
     layers: Option<Vec<NodeId>>,
-    /// Canonical networks with their rules, newest last.
-    plans: Vec<(Composite, Arc<Plan>)>,
     /// The newest relevance walk: its composite, what stood at the logits, and what came of it.
     relevance: Option<(Composite, Vec<f32>, Relevance)>,
     /// A pass through the network that relevance explains, where that is not the model's own to the last bit.
@@ -76,7 +71,6 @@ impl Pass {
             trace,
             walks: Vec::new(),
             layers: None,
-            plans: Vec::new(),
             relevance: None,
             explained: None,
             fine: Fine::default(),
@@ -87,16 +81,8 @@ impl Pass {
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub(super) fn plan(&mut self, model: &Model, composite: &Composite) -> Result<Arc<Plan>> {
-        if let Some((_, plan)) = self.plans.iter().find(|(known, _)| known == composite) {
-            return Ok(Arc::clone(plan));
-        }
-        let plan = Arc::new(Plan::new(model, composite)?);
-        if self.plans.len() == KEPT_PLANS {
-            self.plans.remove(0);
-        }
-        self.plans.push((composite.clone(), Arc::clone(&plan)));
-        Ok(plan)
+    pub(super) fn plan(&self, model: &Model, composite: &Composite) -> Result<Arc<Plan>> {
+        model.memo::<Plans>().get_or_make(model, composite)
     }
 
     /// Relevance at every node under a composite, from `start` at the logits. One walk serves all layers.

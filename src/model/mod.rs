@@ -8,6 +8,7 @@ mod files;
 pub mod forward;
 pub mod graph;
 pub mod kernels;
+mod memo;
 mod onnx;
 pub mod op;
 mod program;
@@ -15,6 +16,7 @@ mod resume;
 mod shape;
 pub mod weights;
 
+use std::any::Any;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ use files::ModelFile;
 use forward::{Engine, Trace};
 use graph::{Graph, NodeId};
 use kernels::{Kernels, Purpose};
+use memo::Memo;
 pub use shape::Shape;
 use weights::Weights;
 
@@ -65,6 +68,7 @@ pub struct Model {
     pub notices: Vec<String>,
     device: Device,
     engine: Engine,
+    memo: Memo,
 }
 
 /// One layer as the user sees it.
@@ -178,6 +182,7 @@ impl Model {
             sha256: weights.sha256.clone(),
             notices,
             device: device.clone(),
+            memo: Memo::default(),
         };
         // Shapes that do not fit are found now, and not in the middle of the first image.
         model.graph.shapes(model.input_shape())?;
@@ -281,6 +286,11 @@ impl Model {
         let logits = trace.output(self.graph.output())?;
         let seed = backward::one_hot(&logits, class)?;
         Ok(Taps::start(trace, seed, Arc::new(Gradient)))
+    }
+
+    /// What a module has made of this network and keeps with it, its type's default at first.
+    pub fn memo<T: Default + Any + Send + Sync>(&self) -> Arc<T> {
+        self.memo.get()
     }
 
     /// The arithmetic for another graph of the same network, as one with changed parameters.

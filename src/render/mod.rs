@@ -14,10 +14,12 @@ mod colour_bar;
 mod draw;
 mod heat;
 mod lettering;
+mod outline;
 mod overlay;
 mod sheet;
 
 pub use colormap::lut;
 pub use figure::{ColourBar, Figure, FigurePanel};
 pub use heat::{HeatLut, heat_rgba};
+pub use outline::outline;
 pub use overlay::{Heat, crop_in_source, overlay, overlay_at};

@@ -197,7 +197,7 @@ fn resolve_cells(model: &Model, plan: &Plan) -> Result<Vec<(&'static Method, Str
 }
 
 /// What the plan says about the target besides its class.
-fn plan_target(plan: &Plan) -> Target {
+pub(super) fn plan_target(plan: &Plan) -> Target {
     Target {
         score: plan.score,
         negated: plan.negated,
@@ -206,7 +206,7 @@ fn plan_target(plan: &Plan) -> Target {
 }
 
 /// The target of a plan; `None` where the class is the highest logit and nothing else hangs on it.
-fn resolve_target(model: &Model, plan: &Plan) -> Result<Option<Target>> {
+pub(super) fn resolve_target(model: &Model, plan: &Plan) -> Result<Option<Target>> {
     let class = plan.class.as_ref().map(|c| model.class(c)).transpose()?;
     let against = match &plan.against {
         None => None,

@@ -6,6 +6,7 @@
 
 mod analysis;
 pub mod bench;
+pub mod comparison;
 mod facts;
 mod figure;
 pub mod grid;

@@ -137,3 +137,8 @@ pub fn on_panel(word: &str, panel: usize) -> String {
 
 /// What rules of relevance propagation look like.
 pub const RULES: &str = "rules by layer as conv=gamma(0.25),linear=epsilon,first=z-box";
+
+/// The button that shows how a map came about.
+pub const STAGES: &str = "Show its stages";
+/// Tooltip.
+pub const STAGES_HINT: &str = "One panel for each step on the way to this map, side by side";

@@ -1,9 +1,11 @@
 //! What the window shows, as plain data: panels, their methods and layers, and how maps are shown.
 
-use crate::explain::catalogue::{self, Method, Place};
+use crate::explain::catalogue::{self, Domain, Method, Place};
 use crate::model::Model;
 use crate::plan::{Post, Sign, Values, View};
 
+/// The parameter that shows a step on the way to a method's map.
+pub const STAGE: &str = "stage";
 /// Most panels of the grid.
 pub const MAX_PANELS: usize = 6;
 
@@ -367,6 +369,34 @@ impl Grid {
             .collect();
         self.selected = 0;
         self.linked_depth = false;
+    }
+
+    /// The stages of the selected panel's method, one panel each, where it has any to show.
+    pub fn preset_stages(&mut self) {
+        let Some(panel) = self.panels.get(self.selected).cloned() else {
+            return;
+        };
+        let method = catalogue::find(panel.method).ok();
+        let stage = method.and_then(|m| m.params.iter().find(|param| param.id == STAGE));
+        let Some(Domain::Choice(stages)) = stage.map(|param| param.domain) else {
+            return;
+        };
+        // The default is what comes of the others.
+        let mut order: Vec<&str> = stages.iter().skip(1).rev().copied().collect();
+        order.extend(stages.first());
+        self.panels = order
+            .into_iter()
+            .take(MAX_PANELS)
+            .map(|stage| {
+                let mut panel = panel.clone();
+                match Some(&stage) == stages.first() {
+                    true => panel.params.remove(STAGE),
+                    false => panel.params.insert(STAGE.to_owned(), stage.to_owned()),
+                };
+                panel
+            })
+            .collect();
+        self.selected = self.panels.len().saturating_sub(1);
     }
 
     /// Six methods at the layer of the selected panel.

@@ -1,6 +1,8 @@
 //! Layer-wise relevance propagation, and what joins it with CAMs.
 
-use super::{Citation, Compute, Cost, Domain, Method, NO, NONE, Param, Place, Reads, YES, passes};
+use super::{
+    AUG_SMOOTH, Citation, Compute, Cost, Domain, Method, NO, NONE, Param, Place, Reads, YES, passes,
+};
 use crate::explain::{fg_cam, hybrid, lrp};
 
 pub(super) const LRP: &str = "Relevance propagation";
@@ -15,6 +17,12 @@ const START: Param = Param {
 const BACH: Citation = Citation {
     text: "Bach et al., On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance Propagation, PLoS ONE 10(7), 2015; rules as in Montavon et al. 2019 and zennit (Anders et al., arXiv 2106.13200)",
     bibtex: "@article{bach2015lrp, title={On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance Propagation}, author={Bach, Sebastian and Binder, Alexander and Montavon, Gregoire and Klauschen, Frederick and Mueller, Klaus-Robert and Samek, Wojciech}, journal={PLoS ONE}, volume={10}, number={7}, year={2015}}",
+};
+
+const SHORTCUT: Param = Param {
+    id: "shortcut",
+    help: "A ResNet's shortcut skips every second cell, which leaves a lattice of dots on finer maps. strict: as the network has it; window: its share is divided among all cells of the stride's window (ours)",
+    domain: Domain::Choice(&["strict", "window"]),
 };
 
 const CANONICAL: &str = "BatchNorm is folded into the convolution before it; DenseNet's BN-ReLU-convolution by thresholds, where zennit documents nothing; gates of squeeze-excite, layer norms and attention follow stand-in rules that the map's notice names.";
@@ -117,9 +125,9 @@ pub(super) const ROWS: &[Method] = &[
         params: &[
             Param {
                 id: "rules",
-                help: "A rule for each kind of layer or name, the last that fits counts: conv, linear, first (the first layer with weights), a name with * for any letters; rules epsilon(e), z-plus, gamma(g), alpha-beta(a,b), z-box, flat, w-square, norm, pass, z-plus-exact, image-box. The default is the usual advice: epsilon above, gamma in the middle, z-box at the image",
+                help: "A rule for each kind of layer or name, the last that fits counts: conv, linear, first (the first layer with weights), a name with * for any letters; rules epsilon(e), z-plus, gamma(g), alpha-beta(a,b), z-box, flat, w-square, norm, pass, z-plus-exact, image-box; strided=window takes the dots of strided shortcuts away. The default: epsilon at linear layers, gamma at convolutions, flat at the image",
                 domain: Domain::Rules {
-                    default: "conv=gamma(0.25),linear=epsilon,first=z-box",
+                    default: "conv=gamma(0.25),linear=epsilon,first=flat",
                 },
             },
             START,
@@ -191,6 +199,8 @@ pub(super) const ROWS: &[Method] = &[
                 help: "official: relevance passes by BatchNorm and the convolution keeps its weights, whatever the sign of BatchNorm's; folded: BatchNorm goes into the convolution. auto: official in plain chains as VGG, folded in networks with branches",
                 domain: Domain::Choice(&["auto", "official", "folded"]),
             },
+            SHORTCUT,
+            AUG_SMOOTH,
         ],
         shows: "A CAM at the resolution of the layer you choose: its channels are handed down from the last layer by positive contributions, so the deepest map and the finest tell the same story.",
         weakness: "Only positive contributions count on the way down, and below the last layer nothing depends on the class any more than the CAM it began with. Denoising as published drops each channel's mean, which can turn the map's sign.",
@@ -233,6 +243,7 @@ pub(super) const ROWS: &[Method] = &[
                     "epsilon-alpha2-beta1",
                 ]),
             },
+            SHORTCUT,
             Param {
                 id: "denoise",
                 help: "Where the CAM is cut to 0: Otsu's threshold, its mean, a fixed share of its largest value, or nowhere; ours, the paper does not tell",
@@ -263,6 +274,7 @@ pub(super) const ROWS: &[Method] = &[
                 help: "Which of the stages is shown: the blurred product, the product as it is, the denoised CAM, or the relevance",
                 domain: Domain::Choice(&["blurred", "product", "cam", "lrp"]),
             },
+            AUG_SMOOTH,
         ],
         shows: "Fine relevance where a CAM agrees: the CAM says where the evidence lies, relevance which structures there.",
         weakness: "Where either parent is wrong the product is blank, and it cannot tell which; a threshold and a blur stand between the network and the picture.",

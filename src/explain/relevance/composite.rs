@@ -22,6 +22,22 @@ pub struct Composite {
     pub mixing: Mixing,
     /// BatchNorms.
     pub norms: Norms,
+    /// 1x1 convolutions with a stride.
+    pub strided: Strided,
+}
+
+/// What a 1x1 convolution with a stride (a ResNet's shortcut) divides relevance among. It reads one cell of each window
+/// of its stride and skips the others, which leaves a lattice of dots on all finer maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strided {
+    /// The cells that it reads, as it is.
+    Strict,
+    /// All cells of the window, as if it read their mean: no dots, and at most a cell of the coarser grid aside. Ours.
+    Window,
+}
+
+impl Strided {
+    const WORDS: [(&str, Self); 2] = [("strict", Self::Strict), ("window", Self::Window)];
 }
 
 /// How sums and pools, which have no weights, divide relevance.
@@ -94,6 +110,7 @@ impl Composite {
             named: Vec::new(),
             mixing: Mixing::Norm,
             norms: Norms::Zennit,
+            strided: Strided::Strict,
         }
     }
 
@@ -111,6 +128,7 @@ impl Composite {
             } else {
                 Norms::Passed
             },
+            strided: Strided::Strict,
         }
     }
 
@@ -169,6 +187,9 @@ impl fmt::Display for Composite {
         if self.norms != Norms::Zennit {
             write!(f, ",batch-norm={}", word_of(&Norms::WORDS, &self.norms))?;
         }
+        if self.strided != Strided::Strict {
+            write!(f, ",strided={}", word_of(&Strided::WORDS, &self.strided))?;
+        }
         for (pattern, rule) in &self.named {
             write!(f, ",{pattern}={rule}")?;
         }
@@ -180,7 +201,8 @@ impl FromStr for Composite {
     type Err = Error;
 
     /// Reads a name, or `conv=gamma(0.25),linear=epsilon,first=z-box,features.0=flat`. Rules that are not said are epsilon;
-    /// `mixing` is `norm` or `positive`, `batch-norm` is `zennit`, `folded`, `folded-behind` or `passed`.
+    /// `mixing` is `norm` or `positive`, `batch-norm` is `zennit`, `folded`, `folded-behind` or `passed`, `strided` is `strict` or
+    /// `window`.
     fn from_str(text: &str) -> Result<Self> {
         if let Some(known) = Self::by_name(text.trim()) {
             return Ok(known);
@@ -193,6 +215,10 @@ impl FromStr for Composite {
             match key.trim() {
                 "mixing" => {
                     composite.mixing = value_of(&Mixing::WORDS, rule)?;
+                    continue;
+                }
+                "strided" => {
+                    composite.strided = value_of(&Strided::WORDS, rule)?;
                     continue;
                 }
                 "batch-norm" => {

@@ -288,3 +288,96 @@ pub(super) fn vjp(kernels: &dyn Kernels, op: &Op, s: &Tensor, x: &Tensor) -> Res
         .next()
         .ok_or_else(|| fault::shape(op.label(), "no gradient", "one"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::kernels::cpu::Cpu;
+    use candle_core::Device;
+
+    const X: [f64; 3] = [1.5, -0.5, 2.0];
+    /// Output by input.
+    const W: [[f64; 3]; 3] = [[1.0, -2.0, 0.5], [-1.0, 0.25, -0.75], [0.5, 1.0, -0.125]];
+    const B: [f64; 3] = [0.3, -0.2, 0.1];
+    const R: [f64; 3] = [2.0, -1.0, 0.5];
+    const LOW: [f64; 3] = [-1.0, -2.0, -1.5];
+    const HIGH: [f64; 3] = [2.0, 1.0, 2.5];
+
+    fn found(rule: Rule) -> Vec<f32> {
+        let flat: Vec<f32> = W.iter().flatten().map(|w| *w as f32).collect();
+        let single = |v: [f64; 3]| v.map(|v| v as f32).to_vec();
+        let tensor = |v: [f64; 3]| Tensor::from_vec(single(v), (1, 3, 1, 1), &Device::Cpu).unwrap();
+        let weight = Tensor::from_vec(flat, (3, 3), &Device::Cpu).unwrap();
+        let bias = Tensor::from_vec(single(B), 3, &Device::Cpu).unwrap();
+        let mut layer = Layer::new(Op::linear(weight, Some(bias)), rule, false);
+        layer.range = Some([single(LOW), single(HIGH)]);
+        let (kernels, x) = (Cpu::new(), tensor(X));
+        let z = || kernels.apply(&layer.whole, &[&x]);
+        let r = layer.divide(&kernels, &x, z, &tensor(R)).unwrap();
+        r.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    /// What each input gets when output j hands `part(j, i)` of every unit to input i.
+    fn by_hand(part: impl Fn(usize, usize) -> f64) -> [f64; 3] {
+        [0, 1, 2].map(|i| (0..3).map(|j| R[j] * part(j, i)).sum())
+    }
+
+    fn sum(f: impl Fn(usize) -> f64) -> f64 {
+        (0..3).map(f).sum()
+    }
+
+    fn check(rule: Rule, expected: [f64; 3]) {
+        let found = found(rule);
+        for (f, e) in found.iter().zip(expected) {
+            let close = (f64::from(*f) - e).abs() < 1e-4 * (1.0 + e.abs());
+            assert!(close, "{rule}: {found:?}, by hand {expected:?}");
+        }
+    }
+
+    /// Every rule on three inputs and three outputs of both signs, from its definition product by product.
+    #[test]
+    fn rules_are_their_definitions() {
+        let c = |j: usize, i: usize| X[i] * W[j][i];
+        let (up, down) = (|j, i| c(j, i).max(0.0), |j, i| c(j, i).min(0.0));
+        let z = |j: usize| sum(|i| c(j, i)) + B[j];
+        let p = |j: usize| sum(|i| up(j, i)) + B[j].max(0.0);
+        let n = |j: usize| sum(|i| down(j, i)) + B[j].min(0.0);
+        assert!((0..3).any(|j| z(j) < 0.0) && (0..3).any(|j| z(j) > 0.0));
+        check(
+            Rule::Epsilon(0.25),
+            by_hand(|j, i| c(j, i) / (z(j) + 0.25 * z(j).signum())),
+        );
+        check(Rule::Norm, by_hand(|j, i| c(j, i) / z(j)));
+        check(Rule::ZPlus, by_hand(|j, i| up(j, i) / p(j)));
+        check(
+            Rule::ZPlusExact,
+            by_hand(|j, i| up(j, i) / sum(|i| up(j, i))),
+        );
+        let (alpha, beta) = (2.0, 1.0);
+        check(
+            Rule::AlphaBeta { alpha, beta },
+            by_hand(|j, i| 2.0 * up(j, i) / p(j) - down(j, i) / n(j)),
+        );
+        check(
+            Rule::Gamma(0.5),
+            by_hand(|j, i| match z(j) > 0.0 {
+                true => (c(j, i) + 0.5 * up(j, i)) / (z(j) + 0.5 * p(j)),
+                false => (c(j, i) + 0.5 * down(j, i)) / (z(j) + 0.5 * n(j)),
+            }),
+        );
+        check(Rule::Flat, by_hand(|_, _| 1.0 / 3.0));
+        check(
+            Rule::WSquare,
+            by_hand(|j, i| W[j][i].powi(2) / (sum(|i| W[j][i].powi(2)) + B[j].powi(2))),
+        );
+        let boxed = |low: [f64; 3], high: [f64; 3]| {
+            let part = move |j: usize, i: usize| {
+                c(j, i) - low[i] * W[j][i].max(0.0) - high[i] * W[j][i].min(0.0)
+            };
+            by_hand(move |j, i| part(j, i) / sum(|i| part(j, i)))
+        };
+        check(Rule::ZBox, boxed(LOW, HIGH));
+        check(Rule::ImageBox, boxed([-0.5; 3], [2.0; 3]));
+        check(Rule::Pass, R);
+    }
+}

@@ -16,8 +16,8 @@ mod seed;
 use candle_core::Tensor;
 use serde::Serialize;
 
-pub use composite::{Composite, Mixing, Norms};
-pub use plan::Plan;
+pub use composite::{Composite, Mixing, Norms, Strided};
+pub use plan::{Plan, Plans};
 pub use rule::{Rule, STABILISER};
 pub use seed::Seed;
 
@@ -187,7 +187,12 @@ impl Step<'_> {
     }
 
     fn weighted(&self, at: &Weighted, input: NodeId, r: &Tensor) -> Result<(NodeId, Tensor)> {
-        let z = || self.trace.output(at.end);
+        let z = || match at.spread {
+            true => self
+                .kernels
+                .apply(&at.layer.whole, &[&self.trace.output(input)?]),
+            false => self.trace.output(at.end),
+        };
         let share = match &at.threshold {
             None => {
                 let x = self.trace.output(input)?;

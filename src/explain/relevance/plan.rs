@@ -6,11 +6,11 @@
 //! `w t + b`, so the convolution reads t with weights `W w` and the bias `sum W b` on top; where it pads with zeros, t is padded
 //! with `-b / w`, at which `w t + b` is 0.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
 
-use super::composite::{Composite, Mixing, Norms, fits};
+use super::composite::{Composite, Mixing, Norms, Strided, fits};
 use super::elementwise::{constant, per_channel};
 use super::layer::Layer;
 use super::rule::Rule;
@@ -54,6 +54,8 @@ pub(super) struct Weighted {
     pub(super) layer: Layer,
     /// The node whose output is the canonical layer's.
     pub(super) end: NodeId,
+    /// Whether the canonical layer reads more than the network's, so that its output is another.
+    pub(super) spread: bool,
     pub(super) threshold: Option<Threshold>,
 }
 
@@ -136,6 +138,32 @@ fn leftover(graph: &Graph) -> Result<Graph> {
         }
     }
     Ok(graph)
+}
+
+/// Plans that are kept of one network; one holds its weights two or three times.
+const KEPT_PLANS: usize = 2;
+
+/// The plans that have been made for one network, newest last: they serve every image.
+#[derive(Default)]
+pub struct Plans(Mutex<Vec<(Composite, Arc<Plan>)>>);
+
+impl Plans {
+    /// The plan of a composite, made once.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn get_or_make(&self, model: &Model, composite: &Composite) -> Result<Arc<Plan>> {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, plan)) = plans.iter().find(|(known, _)| known == composite) {
+            return Ok(Arc::clone(plan));
+        }
+        let plan = Arc::new(Plan::new(model, composite)?);
+        if plans.len() == KEPT_PLANS {
+            plans.remove(0);
+        }
+        plans.push((composite.clone(), Arc::clone(&plan)));
+        Ok(plan)
+    }
 }
 
 struct Maker<'a> {
@@ -296,6 +324,14 @@ impl<'a> Maker<'a> {
             self.behind[next] = true;
             end = next;
         }
+        let mut spread = false;
+        if self.composite.strided == Strided::Window
+            && let Op::Conv2d(conv) = &whole
+            && let Some(wide) = over_window(conv)?
+        {
+            whole = Op::Conv2d(wide);
+            spread = true;
+        }
         let nonnegative = threshold.is_none() && self.nonnegative[input];
         let mut layer = Layer::new(whole, rule, nonnegative);
         if rule == Rule::ZBox {
@@ -307,6 +343,7 @@ impl<'a> Maker<'a> {
         Ok(Weighted {
             layer,
             end,
+            spread,
             threshold,
         })
     }
@@ -424,6 +461,23 @@ fn folded(op: &Op, norm: &BatchNorm) -> Result<Op> {
             "a layer with weights",
         )),
     }
+}
+
+/// A 1x1 convolution with a stride as one of the mean over each window of the stride; `None` for others.
+fn over_window(conv: &Conv2d) -> Result<Option<Conv2d>> {
+    let [o, i, kh, kw] = conv.weight_dims()?;
+    let [sy, sx] = conv.stride;
+    if [kh, kw] != [1, 1] || [sy, sx] == [1, 1] || conv.padding != NO_BORDER {
+        return Ok(None);
+    }
+    let mut wide = conv.clone();
+    wide.weight = (&conv.weight / (sy * sx) as f64)?
+        .broadcast_as((o, i, sy, sx))?
+        .contiguous()?;
+    // The last window may reach over the edge, where there is nothing.
+    wide.padding = [[0, sy - 1], [0, sx - 1]];
+    wide.prepared = Prepared::default();
+    Ok(Some(wide))
 }
 
 /// A convolution without border that reads `t` in place of `scale t + offset`.

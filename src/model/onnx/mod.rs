@@ -34,6 +34,7 @@ use super::facts::{Facts, Sources};
 use super::forward::Engine;
 use super::graph::{Builder, Graph};
 use super::kernels;
+use super::memo::Memo;
 use crate::error::Result;
 use crate::plan::GivenFacts;
 use crate::text::{fault, notice};
@@ -126,6 +127,7 @@ impl Model {
         notices.extend(said);
         let graph = Arc::new(graph);
         let model = Self {
+            memo: Memo::default(),
             engine: Engine::new(Arc::clone(&graph), kernels::for_device(device)),
             graph,
             facts,

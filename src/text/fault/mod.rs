@@ -484,3 +484,18 @@ pub fn too_few_to_train(found: usize, batch: usize) -> Error {
         "found {found} images to train on; one step takes {batch}"
     ))
 }
+
+/// A mask that does not lie on its image.
+pub fn mask_size(name: &str, found: [usize; 2], expected: [usize; 2]) -> Error {
+    input(format!(
+        "{name}: the mask has {} x {} pixels, expected the image's {} x {}",
+        found[0], found[1], expected[0], expected[1]
+    ))
+}
+
+/// A row of a figure that does not read as a method with parameters.
+pub fn figure_row(found: &str) -> Error {
+    input(format!(
+        "'{found}' is no row of a figure: expected METHOD or METHOD:PARAM=VALUE, several values with ';' between, as fg-cam:denoise=yes;keep=0.2"
+    ))
+}

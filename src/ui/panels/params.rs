@@ -7,6 +7,7 @@ use egui::{
 use crate::explain::catalogue::{self, Domain, Param};
 use crate::text::method as words;
 use crate::ui::App;
+use crate::ui::state::STAGE;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::section_ui;
 
@@ -54,6 +55,14 @@ pub(super) fn params_ui(app: &mut App, ui: &mut Ui) {
                 panel.params.insert(param.id.to_owned(), value);
             }
         }
+    }
+    if method.params.iter().any(|param| param.id == STAGE)
+        && ui
+            .small_button(words::STAGES)
+            .on_hover_text(words::STAGES_HINT)
+            .clicked()
+    {
+        app.grid.preset_stages();
     }
     ui.add_space(space::M);
 }

@@ -1,0 +1,128 @@
+//! `camlens figure`: methods in rows, layers in columns, one picture to look at.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::analysis::Analysis;
+use super::figure::{Exhibit, ExhibitPanel};
+use super::grid::{plan_target, resolve_target};
+use super::picture::Picture;
+use super::samples;
+use crate::error::Result;
+use crate::explain::catalogue;
+use crate::export::{png_bytes, write_whole};
+use crate::image::Image;
+use crate::job::Job;
+use crate::model::Model;
+use crate::plan::{ImageSource, MapKey, Plan, Post, Target, Values};
+use crate::render::outline;
+use crate::text::{APP, RESEARCH_ONLY, fault};
+
+/// A figure that is to be made.
+pub struct Comparison {
+    /// Network, image, target, layers, and how maps are shown; its methods are not read.
+    pub plan: Plan,
+    /// Methods with parameters, one row each.
+    pub rows: Vec<(String, Values)>,
+    /// A picture of the image's size that is bright where the finding is, to be outlined; `None`: the sample's own.
+    pub mask: Option<PathBuf>,
+    /// 1 gives panels 480 pixels wide.
+    pub scale: f32,
+}
+
+/// Makes every map and writes the figure. What should be known about it is handed back in words.
+///
+/// # Errors
+/// Anything that is wrong with the files or the plan; a method that is not defined at a layer; cancellation.
+pub fn run(comparison: &Comparison, out: &Path, job: &Job) -> Result<Vec<String>> {
+    let plan = &comparison.plan;
+    let model = Arc::new(Model::open_on(
+        &plan.model,
+        plan.arch.as_deref(),
+        &plan.given,
+        plan.device,
+    )?);
+    let mut layers: Vec<String> = Vec::new();
+    for wanted in &plan.layers {
+        for layer in model.layers_named(wanted)? {
+            if !layers.contains(&layer) {
+                layers.push(layer);
+            }
+        }
+    }
+    let mut picture = Picture::open(&plan.image)?;
+    let input = Arc::new(picture.input_for(&model)?);
+    if let Some(mask) = mask_of(comparison)? {
+        picture.display = Arc::new(outlined(&picture, &mask)?);
+    }
+    let target = resolve_target(&model, plan)?;
+    let mut analysis = Analysis::run(Arc::clone(&model), input, job)?;
+    let target = target.unwrap_or_else(|| Target {
+        class: analysis.top(),
+        ..plan_target(plan)
+    });
+    let mut panels = Vec::with_capacity(comparison.rows.len() * layers.len());
+    for (id, params) in &comparison.rows {
+        let method = catalogue::find(id)?;
+        method.check(params)?;
+        for layer in &layers {
+            let key = MapKey {
+                method: id.clone(),
+                layer: method.layer_of(layer).to_owned(),
+                target,
+                params: params.clone(),
+            };
+            panels.push(ExhibitPanel {
+                map: Some(Arc::new(analysis.map(&key, job)?)),
+                post: Post {
+                    sign: plan.sign.unwrap_or_else(|| method.usual_sign()),
+                    ..plan.post
+                },
+                view: plan.view,
+                params: params.clone(),
+                unfinished: None,
+            });
+        }
+    }
+    let exhibit = Exhibit {
+        findings: analysis.findings(),
+        picture: Arc::new(picture),
+        target,
+        panels,
+        columns: layers.len(),
+        model: Arc::clone(&model),
+    };
+    let figure = exhibit.render(comparison.scale)?;
+    let notes = [("Software", APP), ("Disclaimer", RESEARCH_ONLY)];
+    write_whole(out, &png_bytes(&figure, &notes)?)?;
+    Ok(model.notices.clone())
+}
+
+/// The picture of where the finding is.
+fn mask_of(comparison: &Comparison) -> Result<Option<Image>> {
+    match (&comparison.mask, &comparison.plan.image) {
+        (Some(path), _) => Image::open(path).map(Some),
+        (None, ImageSource::Sample(name)) => {
+            let sample = samples::find(name)?;
+            let read = |bytes| Image::from_bytes(&sample.file, None, bytes);
+            sample.mask.map(read).transpose()
+        }
+        (None, ImageSource::Path(_)) => Ok(None),
+    }
+}
+
+/// What is shown, with the finding's outline.
+fn outlined(picture: &Picture, mask: &Image) -> Result<::image::RgbImage> {
+    let mut display = (*picture.display).clone();
+    let size = [display.width() as usize, display.height() as usize];
+    if mask.size() != size {
+        return Err(fault::mask_size(&mask.origin.name, mask.size(), size));
+    }
+    let inside: Vec<bool> = mask
+        .grey()
+        .iter()
+        .map(|v| *v > 0.5 * mask.max_value)
+        .collect();
+    outline(&mut display, &inside);
+    Ok(display)
+}
