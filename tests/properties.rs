@@ -348,6 +348,10 @@ fn every_method_works_at_every_layer_that_has_a_grid() {
                     assert!(made.unwrap_err().message().contains("z-box"));
                     continue;
                 }
+                if method.id == "fg-cam" && layer == "avgpool" {
+                    assert!(made.unwrap_err().message().contains("features."));
+                    continue;
+                }
                 let map = made.unwrap();
                 assert!(
                     map.values.iter().all(|v| v.is_finite()),

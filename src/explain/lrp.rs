@@ -2,9 +2,10 @@
 
 use super::catalogue::INPUT;
 use super::evidence::Places;
+use super::fg_cam::strided;
 use super::map::Grid;
 use super::pixels::channel_sum;
-use super::relevance::Composite;
+use super::relevance::{Composite, Strided};
 use super::settings::Settings;
 use super::study::Study;
 use super::task::Drawn;
@@ -50,11 +51,11 @@ pub(super) fn at_input(study: &mut Study<'_>, composite: &Composite) -> Result<V
 
 fn lrp(study: &mut Study<'_>, settings: &Settings, composite: &str) -> Result<Drawn> {
     let scaled = settings.is("start", "score");
-    Ok(Drawn::Grid(relevance_map(
-        study,
-        &composite.parse()?,
-        scaled,
-    )?))
+    let mut composite: Composite = composite.parse()?;
+    if strided(settings) == Strided::Window {
+        composite.strided = Strided::Window;
+    }
+    Ok(Drawn::Grid(relevance_map(study, &composite, scaled)?))
 }
 
 /// Relevance at the study's layer, channels added. What stands at the logits is the gradient of the target there: 1 at
