@@ -613,3 +613,69 @@ fn relevance_of_class_against_class_is_a_difference_and_turns() {
         assert!(at["share"].is_null() && at["sum"].is_number(), "{at}");
     }
 }
+
+#[test]
+fn a_figure_has_methods_in_rows_and_layers_in_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("figure.png");
+    let path = out.to_str().unwrap();
+    let figure = |rows: &str, layers: &str| {
+        camlens(&[
+            "figure", "--demo", "--scale", "0.25", "--row", rows, "--layer", layers, "--out", path,
+        ])
+    };
+    let size = || {
+        let picture = image::open(&out).unwrap();
+        [picture.width(), picture.height()]
+    };
+    let one = figure("fg-cam", "last");
+    assert!(
+        one.status.success(),
+        "{}",
+        String::from_utf8_lossy(&one.stderr)
+    );
+    let single = size();
+    // The sample's finding is outlined.
+    let picture = image::open(&out).unwrap().to_rgb8();
+    assert!(
+        picture
+            .pixels()
+            .any(|p| p[2] > 150 && p[1] > 120 && p[0] < 90)
+    );
+    let all = figure(
+        "fg-cam,fg-cam:denoise=yes;keep=0.2,grad-cam-lrp:stage=cam",
+        "last,input",
+    );
+    assert!(
+        all.status.success(),
+        "{}",
+        String::from_utf8_lossy(&all.stderr)
+    );
+    let [width, height] = size();
+    assert!(
+        width > single[0] * 3 / 2 && height > single[1] * 2,
+        "{single:?} {width} {height}"
+    );
+    for (rows, words) in [
+        ("fg-cam:denoise", "is no row of a figure"),
+        ("fg-cam:denoise=perhaps", "expected no, yes"),
+        ("fgcam", "fg-cam"),
+    ] {
+        let wrong = figure(rows, "last");
+        let stderr = String::from_utf8_lossy(&wrong.stderr).into_owned();
+        assert_eq!(wrong.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.contains(words) && stderr.trim_end().lines().count() == 1,
+            "{stderr}"
+        );
+    }
+    // A mask of another size than the image.
+    let wrong = camlens(&[
+        "figure", "--demo", "--mask", path, "--row", "grad-cam", "--out", path,
+    ]);
+    let stderr = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(
+        stderr.contains("the mask has") && stderr.contains("figure.png"),
+        "{stderr}"
+    );
+}

@@ -174,6 +174,14 @@ pub fn run(setup: &Setup, job: &Job) -> Result<Report> {
         ),
         ("ablation_cam", "ablation-cam", last, &[][..], reps.min(5)),
         (
+            "lrp",
+            "lrp-epsilon-plus",
+            catalogue::INPUT,
+            &[][..],
+            reps.min(7),
+        ),
+        ("fg_cam", "fg-cam", catalogue::INPUT, &[][..], reps.min(7)),
+        (
             "ig50",
             "integrated-gradients",
             catalogue::INPUT,

@@ -1,7 +1,7 @@
 //! What `camlens bench` says.
 
 /// Rows of the table, for progress.
-pub const ROWS: usize = 13;
+pub const ROWS: usize = 15;
 /// Opening the file.
 pub const LOAD: &str = "open the file";
 /// A forward pass for logits.

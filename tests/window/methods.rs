@@ -277,6 +277,69 @@ fn methods_of_the_whole_image_have_no_depth() {
 // ---- what is explained -------------------------------------------------------------------------
 
 #[test]
+fn the_hybrids_stages_stand_side_by_side() {
+    let mut h = window();
+    choose(&mut h, "grad-cam-lrp");
+    h.get_by_role_and_label(Role::Button, words::STAGES)
+        .click_accesskit();
+    steps(&mut h, 3);
+    let stages: Vec<Option<String>> = h
+        .state()
+        .grid()
+        .panels
+        .iter()
+        .map(|panel| panel.params.get("stage").cloned())
+        .collect();
+    let named = |stage: &str| Some(stage.to_owned());
+    assert_eq!(stages, [named("lrp"), named("cam"), named("product"), None]);
+    until(&mut h, "all four maps", |app| {
+        app.exhibit()
+            .is_some_and(|e| e.panels.iter().all(|p| p.map.is_some()))
+    });
+    let [lrp, cam, product, blurred] = [0, 1, 2, 3].map(|panel| map_of(h.state(), panel));
+    let pairs = lrp.values.iter().zip(&*cam.values);
+    for ((r, g), p) in pairs.zip(&*product.values) {
+        assert!((r * g - p).abs() <= 1e-6 * p.abs());
+    }
+    assert_eq!(product.values, blurred.values);
+    assert!(product.blur_px == 0.0 && blurred.blur_px > 0.0);
+}
+
+#[test]
+fn own_rules_take_effect_when_they_read_as_rules() {
+    let mut h = window();
+    choose(&mut h, "lrp");
+    until(&mut h, "the map", |app| {
+        app.exhibit().is_some_and(|e| e.panels[0].map.is_some())
+    });
+    let before = map_of(h.state(), 0);
+    let edit = |h: &mut Harness<'_, App>, text: &str| {
+        h.get_by_role_and_label(Role::TextInput, "rules").focus();
+        steps(h, 2);
+        h.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
+        h.event(egui::Event::Text(text.to_owned()));
+        steps(h, 2);
+        h.key_press(egui::Key::Enter);
+        steps(h, 3);
+    };
+    edit(&mut h, "conv=gama");
+    assert!(
+        h.state().grid().panels[0].params.is_empty(),
+        "no rule of that name"
+    );
+    h.get_by_label_contains("'gama' is no relevance rule");
+    edit(&mut h, "conv=z-plus,linear=epsilon");
+    assert_eq!(
+        h.state().grid().panels[0].params["rules"],
+        "conv=z-plus,linear=epsilon"
+    );
+    until(&mut h, "another map", |app| {
+        let map = app.exhibit().and_then(|e| e.panels[0].map.clone());
+        map.is_some_and(|map| map.values != before.values)
+    });
+}
+
+#[test]
 fn a_contrast_is_chosen_named_and_taken_back() {
     let mut h = window();
     let plain = map_of(h.state(), 0);

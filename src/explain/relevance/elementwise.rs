@@ -7,6 +7,7 @@ use candle_core::{Device, Storage, Tensor};
 use rayon::prelude::*;
 
 use crate::error::Result;
+use crate::model::kernels::cpu::zipped;
 use crate::text::fault;
 
 /// Numbers that are worth a task of their own.
@@ -63,39 +64,24 @@ pub(super) fn zip<const K: usize>(
         .iter()
         .map(|x| run_of(x))
         .collect::<Result<Vec<_>>>()?;
-    let mut out = vec![0f32; first.elem_count()];
     fn visit<const K: usize>(
         runs: &[Tensor],
         slices: [&[f32]; K],
         at: usize,
-        out: &mut [f32],
         f: &(impl Fn([f32; K]) -> f32 + Sync),
-    ) -> Result<()> {
-        if let Some(run) = runs.get(at) {
-            return with_values(run, |values| {
-                let mut slices = slices;
-                if let Some(slot) = slices.get_mut(at) {
-                    *slot = values;
-                }
-                visit(runs, slices, at + 1, out, f)
-            })?;
-        }
-        let work = |(chunk, out): (usize, &mut [f32])| {
-            let start = chunk * GRAIN;
-            let parts = slices.map(|s| &s[start..start + out.len()]);
-            for (i, out) in out.iter_mut().enumerate() {
-                *out = f(parts.map(|part| part[i]));
-            }
+    ) -> Result<Vec<f32>> {
+        let Some(run) = runs.get(at) else {
+            return Ok(zipped(slices, f));
         };
-        if out.len() <= GRAIN {
-            out.chunks_mut(GRAIN).enumerate().for_each(work);
-        } else {
-            out.par_chunks_mut(GRAIN).enumerate().for_each(work);
-        }
-        Ok(())
+        with_values(run, |values| {
+            let mut slices = slices;
+            if let Some(slot) = slices.get_mut(at) {
+                *slot = values;
+            }
+            visit(runs, slices, at + 1, f)
+        })?
     }
-    visit(&runs, [&[]; K], 0, &mut out, &f)?;
-    shaped(out, first)
+    shaped(visit(&runs, [&[]; K], 0, &f)?, first)
 }
 
 /// `f(value, a, b)` with two numbers per channel of a map `[N, C, H, W]`.

@@ -29,6 +29,7 @@ mod tile;
 mod winograd;
 
 pub use arena::Recycler;
+pub(crate) use elementwise::zipped;
 pub use forms::Cache;
 pub use simd::Isa;
 
