@@ -316,10 +316,10 @@ fn own_rules_take_effect_when_they_read_as_rules() {
     let edit = |h: &mut Harness<'_, App>, text: &str| {
         h.get_by_role_and_label(Role::TextInput, "rules").focus();
         steps(h, 2);
-        h.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
-        h.event(egui::Event::Text(text.to_owned()));
+        h.key_press_modifiers(Modifiers::COMMAND, Key::A);
+        h.event(Event::Text(text.to_owned()));
         steps(h, 2);
-        h.key_press(egui::Key::Enter);
+        h.key_press(Key::Enter);
         steps(h, 3);
     };
     edit(&mut h, "conv=gama");
