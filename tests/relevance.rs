@@ -13,7 +13,8 @@ use camlens::model::op::Op;
 use camlens::model::weights::Weights;
 use camlens::plan::{Against, Factor, ModelSource, Target, Values};
 use camlens::preprocess::ModelInput;
-use candle_core::Device;
+use candle_core::{Device, Tensor};
+use support::networks::small;
 use support::{pearson, recipe_tensors, relative_error, scene_a, shared};
 
 fn walk(model: &Model, x: &ModelInput, composite: &str, seed: Seed) -> Relevance {
@@ -158,9 +159,29 @@ fn linear_bottlenecks(arch: &str) -> bool {
 
 /// Without biases nothing absorbs relevance: what starts at the logits comes through to every stage and the input.
 fn conserves(arch: &str) {
-    let Some(mut tensors) = recipe_tensors(arch, 0) else {
-        return;
-    };
+    if let Some(tensors) = recipe_tensors(arch, 0) {
+        conserves_in(arch, tensors);
+    }
+}
+
+/// Grouped convolutions (ResNeXt), in small.
+#[test]
+fn conserved_in_grouped_convolutions() {
+    let mut tensors = small("resnet bottleneck", 3, 3);
+    for (name, tensor) in &mut tensors {
+        if name.ends_with("conv2.weight") {
+            let width = tensor.dim(1).unwrap();
+            *tensor = tensor
+                .narrow(1, 0, width / 4)
+                .unwrap()
+                .contiguous()
+                .unwrap();
+        }
+    }
+    conserves_in("resnext", tensors);
+}
+
+fn conserves_in(arch: &str, mut tensors: BTreeMap<String, Tensor>) {
     for (name, tensor) in &mut tensors {
         let leaf = name.rsplit('.').next().unwrap();
         if leaf.ends_with("bias") || leaf == "running_mean" {
@@ -174,6 +195,10 @@ fn conserves(arch: &str) {
         "conv=z-plus,linear=z-plus",
         "conv=gamma(0.25),linear=gamma(0.25)",
     ] {
+        // With two inputs to a group many outputs have no positive contribution, where z-plus has nobody to give to.
+        if arch == "resnext" && composite.contains("z-plus") {
+            continue;
+        }
         let relevance = walk(&model, &x, composite, Seed::OneHot(0));
         for layer in relevance.conserved(&model.graph).unwrap() {
             let share = layer.share.unwrap();
@@ -191,7 +216,7 @@ fn conserves(arch: &str) {
         }
         // Between all nodes that every path runs through, that is block by block: nothing is made or lost by itself.
         let cuts = cuts(&model);
-        assert!(cuts.len() > 8, "{arch}: {} blocks", cuts.len());
+        assert!(cuts.len() > 5, "{arch}: {} blocks", cuts.len());
         let mut before = relevance.start;
         for &cut in cuts.iter().rev() {
             let sum = relevance.sum(cut).unwrap();
