@@ -9,8 +9,10 @@ use camlens::explain::catalogue::{self, Domain, Layout};
 use support::camlens;
 
 /// The ids that stand so far of DESIGN.md, section 5.
-const IDS: [&str; 40] = [
+const IDS: [&str; 42] = [
     "abn",
+    "fg-cam",
+    "grad-cam-lrp",
     "lrp-epsilon",
     "lrp-epsilon-plus",
     "lrp-epsilon-plus-flat",
@@ -144,6 +146,8 @@ fn every_row_says_everything() {
 fn the_readme_shows_the_catalogue() {
     let readme =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let count = format!("({} of them,", catalogue::all().count());
+    assert!(readme.contains(&count), "README.md: the number of methods");
     let (_, rest) = readme.split_once("<!-- methods -->\n").unwrap();
     let (table, _) = rest.split_once("<!-- /methods -->").unwrap();
     assert_eq!(
