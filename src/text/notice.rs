@@ -472,3 +472,11 @@ pub fn hybrid_threshold(threshold: f32, kept: f64) -> String {
         100.0 * kept
     )
 }
+
+/// NIH's boxes on a picture of another size than NIH gave out.
+pub fn regions_of_nih(size: [usize; 2]) -> String {
+    format!(
+        "NIH's boxes are in pixels of the originals of 1024 x 1024; this X-ray has {} x {}: make sure that they belong to it",
+        size[0], size[1]
+    )
+}
