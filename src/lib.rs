@@ -24,8 +24,8 @@ pub mod text;
 pub mod job;
 
 pub mod image;
-pub mod regions;
 pub mod preprocess;
+pub mod regions;
 
 pub mod model;
 

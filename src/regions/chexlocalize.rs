@@ -18,11 +18,17 @@ const SIZE: &str = "img_size";
 
 /// Whether a file's content is one of the two kinds.
 pub(super) fn is_chexlocalize(value: &Value) -> bool {
-    let Some(first) = value.as_object().and_then(|pictures| pictures.values().next()) else {
+    let Some(first) = value
+        .as_object()
+        .and_then(|pictures| pictures.values().next())
+    else {
         return false;
     };
     first.as_object().is_some_and(|picture| {
-        picture.contains_key(SIZE) || picture.values().any(|finding| finding.get("counts").is_some())
+        picture.contains_key(SIZE)
+            || picture
+                .values()
+                .any(|finding| finding.get("counts").is_some())
     })
 }
 
@@ -36,7 +42,12 @@ pub(super) fn read(file: &Path, value: &Value, subject: &Subject<'_>) -> Result<
         }
         found.named = true;
         let Some(picture) = picture.as_object() else {
-            return Err(fault::regions_place(file, name, &picture.to_string(), "an object of findings"));
+            return Err(fault::regions_place(
+                file,
+                name,
+                &picture.to_string(),
+                "an object of findings",
+            ));
         };
         match picture.get(SIZE) {
             Some(size) => outlines(file, name, picture, size, subject, &mut found)?,
@@ -56,14 +67,31 @@ fn outlines(
 ) -> Result<()> {
     let place = format!("{name}.{SIZE}");
     let Some([height, width]) = size_of(size) else {
-        return Err(fault::regions_place(file, &place, &size.to_string(), "[height, width]"));
+        return Err(fault::regions_place(
+            file,
+            &place,
+            &size.to_string(),
+            "[height, width]",
+        ));
     };
     if [width, height] != subject.size {
-        return Err(fault::regions_size(file, SIZE, [width, height], subject.size));
+        return Err(fault::regions_size(
+            file,
+            SIZE,
+            [width, height],
+            subject.size,
+        ));
     }
     for (finding, rings) in picture.iter().filter(|(key, _)| key.as_str() != SIZE) {
         let place = format!("{name}.{finding}");
-        let wrong = || fault::regions_place(file, &place, &rings.to_string(), "a list of outlines [[x, y], ...]");
+        let wrong = || {
+            fault::regions_place(
+                file,
+                &place,
+                &rings.to_string(),
+                "a list of outlines [[x, y], ...]",
+            )
+        };
         let mut outlines = Vec::new();
         for ring in rings.as_array().ok_or_else(wrong)? {
             let corners: Option<Vec<[f64; 2]>> = ring

@@ -17,7 +17,8 @@ use crate::text::{APP, RESEARCH_ONLY, fault};
 
 /// Whether a file's content is COCO's.
 pub(super) fn is_coco(value: &Value) -> bool {
-    value.get("images").is_some_and(Value::is_array) && value.get("annotations").is_some_and(Value::is_array)
+    value.get("images").is_some_and(Value::is_array)
+        && value.get("annotations").is_some_and(Value::is_array)
 }
 
 /// Two whole numbers.
@@ -38,11 +39,20 @@ pub(super) fn corner(value: &Value) -> Option<[f64; 2]> {
 
 /// The regions of a picture.
 pub(super) fn read(file: &Path, value: &Value, subject: &Subject<'_>) -> Result<Found> {
-    let list = |name: &str| value.get(name).and_then(Value::as_array).into_iter().flatten();
+    let list = |name: &str| {
+        value
+            .get(name)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
     let mut found = Found::nothing();
     let mut ids: Vec<&Value> = Vec::new();
     for (i, image) in list("images").enumerate() {
-        let name = image.get("file_name").and_then(Value::as_str).unwrap_or_default();
+        let name = image
+            .get("file_name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if !subject.is_called(name) {
             found.others.add(name);
             continue;
@@ -52,16 +62,29 @@ pub(super) fn read(file: &Path, value: &Value, subject: &Subject<'_>) -> Result<
         let Some(id) = image.get("id") else {
             return Err(fault::regions_place(file, &place, "no id", "an id"));
         };
-        let side = |name: &str| image.get(name).and_then(Value::as_u64).map(|side| side as usize);
+        let side = |name: &str| {
+            image
+                .get(name)
+                .and_then(Value::as_u64)
+                .map(|side| side as usize)
+        };
         if let (Some(width), Some(height)) = (side("width"), side("height"))
             && [width, height] != subject.size
         {
-            return Err(fault::regions_size(file, &place, [width, height], subject.size));
+            return Err(fault::regions_size(
+                file,
+                &place,
+                [width, height],
+                subject.size,
+            ));
         }
         ids.push(id);
     }
     for (i, annotation) in list("annotations").enumerate() {
-        if !annotation.get("image_id").is_some_and(|id| ids.contains(&id)) {
+        if !annotation
+            .get("image_id")
+            .is_some_and(|id| ids.contains(&id))
+        {
             continue;
         }
         let place = format!("annotations[{i}]");
@@ -132,7 +155,12 @@ fn ellipse_of(attributes: &Value) -> Option<Shape> {
     if attributes.get("shape")?.as_str()? != "ellipse" {
         return None;
     }
-    let number = |name: &str| attributes.get(name).and_then(Value::as_f64).filter(|v| v.is_finite());
+    let number = |name: &str| {
+        attributes
+            .get(name)
+            .and_then(Value::as_f64)
+            .filter(|v| v.is_finite())
+    };
     let (cx, cy) = (number("cx")?, number("cy")?);
     let (rx, ry) = (number("rx")?, number("ry")?);
     (rx > 0.0 && ry > 0.0).then_some(Shape::Ellipse { cx, cy, rx, ry })
@@ -142,7 +170,10 @@ fn ellipse_of(attributes: &Value) -> Option<Shape> {
 pub(super) fn mask_of_rle(file: &Path, place: &str, rle: &Value, size: [usize; 2]) -> Result<Mask> {
     let wrong = |found: &str, expected: &str| fault::regions_place(file, place, found, expected);
     let Some([height, width]) = rle.get("size").and_then(size_of) else {
-        return Err(wrong(&rle.to_string(), "run lengths with a size [height, width]"));
+        return Err(wrong(
+            &rle.to_string(),
+            "run lengths with a size [height, width]",
+        ));
     };
     if [width, height] != size {
         return Err(fault::regions_size(file, place, [width, height], size));

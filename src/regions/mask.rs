@@ -31,9 +31,7 @@ impl Mask {
     /// Whether the pixel in a column and a row is inside.
     pub(super) fn at(&self, x: f64, y: f64) -> bool {
         let [width, height] = self.size.map(|side| side as f64);
-        (0.0..width).contains(&x)
-            && (0.0..height).contains(&y)
-            && self.get(x as usize, y as usize)
+        (0.0..width).contains(&x) && (0.0..height).contains(&y) && self.get(x as usize, y as usize)
     }
 
     fn get(&self, x: usize, y: usize) -> bool {
@@ -45,9 +43,10 @@ impl Mask {
     pub(super) fn bounds(&self) -> [usize; 4] {
         let mut around = [usize::MAX, usize::MAX, 0, 0];
         for (y, row) in self.inside.chunks(self.size[0].max(1)).enumerate() {
-            let (Some(first), Some(last)) =
-                (row.iter().position(|set| *set), row.iter().rposition(|set| *set))
-            else {
+            let (Some(first), Some(last)) = (
+                row.iter().position(|set| *set),
+                row.iter().rposition(|set| *set),
+            ) else {
                 continue;
             };
             around = [
@@ -84,9 +83,7 @@ impl Mask {
         // Right, down, left, up.
         const STEPS: [[isize; 2]; 4] = [[1, 0], [0, 1], [-1, 0], [0, -1]];
         let begin = [start[0] as isize, start[1] as isize];
-        let is_inside = |x: isize, y: isize| {
-            x >= 0 && y >= 0 && self.get(x as usize, y as usize)
-        };
+        let is_inside = |x: isize, y: isize| x >= 0 && y >= 0 && self.get(x as usize, y as usize);
         let mut line = Vec::new();
         let (mut at, mut way) = (begin, 0_usize);
         loop {
@@ -198,7 +195,10 @@ mod tests {
     fn area(lines: &[Vec<[f64; 2]>]) -> f64 {
         let of = |line: &Vec<[f64; 2]>| -> f64 {
             let next = line.iter().cycle().skip(1);
-            line.iter().zip(next).map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum()
+            line.iter()
+                .zip(next)
+                .map(|(a, b)| a[0] * b[1] - b[0] * a[1])
+                .sum()
         };
         lines.iter().map(of).sum::<f64>() / 2.0
     }
@@ -221,7 +221,10 @@ mod tests {
             // Filled by the even-odd rule all together they are the mask again.
             let all: Vec<Vec<[f64; 2]>> = outline.clone();
             for (i, set) in mask.inside.iter().enumerate() {
-                let at = [(i % mask.size[0]) as f64 + 0.5, (i / mask.size[0]) as f64 + 0.5];
+                let at = [
+                    (i % mask.size[0]) as f64 + 0.5,
+                    (i / mask.size[0]) as f64 + 0.5,
+                ];
                 let hits = all
                     .iter()
                     .filter(|ring| super::super::Shape::Polygon(vec![(*ring).clone()]).contains(at))

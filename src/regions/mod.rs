@@ -122,7 +122,17 @@ fn check_fits(shape: &Shape, file: &Path, place: &str, size: [usize; 2]) -> Resu
 
 /// Endings that are taken off a picture's name. What follows the last dot of an identifier is none.
 const ENDINGS: [&str; 11] = [
-    "png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp", "dcm", "dicom", "npy", "safetensors",
+    "png",
+    "jpg",
+    "jpeg",
+    "tif",
+    "tiff",
+    "bmp",
+    "webp",
+    "dcm",
+    "dicom",
+    "npy",
+    "safetensors",
 ];
 
 /// The last part of a path without the ending of a picture, in lower case.
@@ -200,7 +210,12 @@ mod tests {
         ] {
             assert!(subject.is_called(name), "{name}");
         }
-        for name in ["", "frontal", "patient1_study1_view1_frontal", "view1_frontal.2"] {
+        for name in [
+            "",
+            "frontal",
+            "patient1_study1_view1_frontal",
+            "view1_frontal.2",
+        ] {
             assert!(!subject.is_called(name), "{name}");
         }
         // The last number of an identifier is no ending.

@@ -82,7 +82,9 @@ pub fn parse(path: &Path, bytes: &[u8], subject: &Subject<'_>) -> Result<Regions
     }
     let found = if is_png(bytes) {
         let mask = read_png(path, bytes, subject.size)?;
-        let label = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let label = path
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned());
         one_picture(vec![(
             Region {
                 shape: Shape::Mask(mask),
@@ -102,7 +104,10 @@ pub fn parse(path: &Path, bytes: &[u8], subject: &Subject<'_>) -> Result<Regions
             Kind::Manifest => table::manifest(path, text, subject)?,
             Kind::Yolo => one_picture(yolo::read(path, text, subject.size)?),
             Kind::Other => {
-                let first = text.lines().find(|l| !l.trim().is_empty()).unwrap_or_default();
+                let first = text
+                    .lines()
+                    .find(|l| !l.trim().is_empty())
+                    .unwrap_or_default();
                 return Err(fault::regions_format(path, &fault::quoted(first)));
             }
         }
@@ -175,7 +180,10 @@ fn kind_of(text: &str) -> Kind {
         return Kind::Other;
     };
     let has = |names: &[&str]| {
-        let fields: Vec<&str> = first.split(',').map(|field| field.trim().trim_matches('"')).collect();
+        let fields: Vec<&str> = first
+            .split(',')
+            .map(|field| field.trim().trim_matches('"'))
+            .collect();
         names.iter().all(|name| fields.contains(name))
     };
     if has(&["Image Index", "Finding Label"]) {
@@ -203,7 +211,8 @@ pub fn looks_like_regions(path: &Path) -> bool {
     let text = match std::str::from_utf8(&head) {
         Ok(text) => text,
         Err(error) if error.valid_up_to() + 4 > head.len() => {
-            std::str::from_utf8(head.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default()
+            std::str::from_utf8(head.get(..error.valid_up_to()).unwrap_or_default())
+                .unwrap_or_default()
         }
         Err(_) => return false,
     };

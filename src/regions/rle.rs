@@ -14,7 +14,9 @@ pub(super) enum Wrong {
 pub(super) fn decode(counts: &[u64], size: [usize; 2]) -> Result<Mask, Wrong> {
     let [width, height] = size;
     let pixels = (width * height) as u64;
-    let sum = counts.iter().fold(0_u64, |sum, run| sum.saturating_add(*run));
+    let sum = counts
+        .iter()
+        .fold(0_u64, |sum, run| sum.saturating_add(*run));
     if sum != pixels {
         return Err(Wrong::Count(sum));
     }
@@ -94,12 +96,20 @@ pub(super) fn from_text(text: &str) -> Result<Vec<u64>, Wrong> {
 pub(super) fn to_text(counts: &[u64]) -> String {
     let mut text = String::new();
     for (i, run) in counts.iter().enumerate() {
-        let before = if i > 2 { counts.get(i - 2).copied().unwrap_or(0) } else { 0 };
+        let before = if i > 2 {
+            counts.get(i - 2).copied().unwrap_or(0)
+        } else {
+            0
+        };
         let mut value = *run as i64 - before as i64;
         loop {
             let mut bits = value & 0x1f;
             value >>= 5;
-            let more = if bits & 0x10 != 0 { value != -1 } else { value != 0 };
+            let more = if bits & 0x10 != 0 {
+                value != -1
+            } else {
+                value != 0
+            };
             if more {
                 bits |= 0x20;
             }
@@ -124,7 +134,9 @@ mod tests {
             let mut state = seed;
             let inside: Vec<bool> = (0..w * h)
                 .map(|_| {
-                    state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    state = state
+                        .wrapping_mul(6364136223846793005)
+                        .wrapping_add(1442695040888963407);
                     state >> 61 < seed % 8
                 })
                 .collect();
@@ -132,9 +144,13 @@ mod tests {
             let counts = encode(&mask);
             assert_eq!(counts.iter().sum::<u64>() as usize, w * h);
             let text = to_text(&counts);
-            let Ok(back) = from_text(&text) else { panic!("{text}") };
+            let Ok(back) = from_text(&text) else {
+                panic!("{text}")
+            };
             assert_eq!(back, counts);
-            let Ok(again) = decode(&back, [w, h]) else { panic!("{counts:?}") };
+            let Ok(again) = decode(&back, [w, h]) else {
+                panic!("{counts:?}")
+            };
             assert_eq!(again, mask);
         }
     }

@@ -79,7 +79,9 @@ impl Shape {
             let row = y * size[0];
             for [from, to] in self.spans(y as f64 + 0.5) {
                 let columns = first_centre(from, size[0])..first_centre(to, size[0]);
-                if let Some(pixels) = inside.get_mut(row + columns.start..row + columns.end.max(columns.start)) {
+                if let Some(pixels) =
+                    inside.get_mut(row + columns.start..row + columns.end.max(columns.start))
+                {
                     pixels.fill(true);
                 }
             }
@@ -100,12 +102,21 @@ impl Shape {
             Self::Ellipse { cx, cy, rx, ry } => [cx - rx, cy - ry, cx + rx, cy + ry],
             Self::Polygon(rings) => {
                 let around = rings.iter().flatten().fold(
-                    [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY],
+                    [
+                        f64::INFINITY,
+                        f64::INFINITY,
+                        f64::NEG_INFINITY,
+                        f64::NEG_INFINITY,
+                    ],
                     |[left, top, right, bottom], [x, y]| {
                         [left.min(*x), top.min(*y), right.max(*x), bottom.max(*y)]
                     },
                 );
-                if around[0].is_finite() { around } else { [0.0; 4] }
+                if around[0].is_finite() {
+                    around
+                } else {
+                    [0.0; 4]
+                }
             }
             Self::Mask(mask) => mask.bounds().map(|side| side as f64),
         }
@@ -114,7 +125,9 @@ impl Shape {
     /// The lines around it, closed: the last corner is joined to the first.
     pub fn outline(&self) -> Vec<Vec<[f64; 2]>> {
         match self {
-            Self::Box { x, y, w, h } => vec![vec![[*x, *y], [x + w, *y], [x + w, y + h], [*x, y + h]]],
+            Self::Box { x, y, w, h } => {
+                vec![vec![[*x, *y], [x + w, *y], [x + w, y + h], [*x, y + h]]]
+            }
             Self::Ellipse { cx, cy, rx, ry } => {
                 let corner = |i: usize| {
                     let turn = std::f64::consts::TAU * i as f64 / ELLIPSE_CORNERS as f64;
@@ -181,7 +194,12 @@ mod tests {
 
     #[test]
     fn a_pixel_is_inside_when_its_centre_is() {
-        let square = |x: f64, w: f64| Shape::Box { x, y: 0.0, w, h: 1.0 };
+        let square = |x: f64, w: f64| Shape::Box {
+            x,
+            y: 0.0,
+            w,
+            h: 1.0,
+        };
         assert_eq!(count(&square(0.0, 2.0)), 2);
         // The centre on the left edge counts, on the right edge it does not: two neighbours share no pixel.
         assert_eq!(count(&square(0.5, 1.0)), 1);
@@ -198,8 +216,18 @@ mod tests {
     fn filling_and_asking_agree_for_every_shape() {
         let star = vec![[2.2, 1.1], [17.4, 2.3], [4.0, 9.1], [9.7, 0.2], [13.3, 8.8]];
         let shapes = [
-            Shape::Box { x: 2.3, y: 1.5, w: 7.7, h: 4.2 },
-            Shape::Ellipse { cx: 9.4, cy: 4.9, rx: 6.1, ry: 3.3 },
+            Shape::Box {
+                x: 2.3,
+                y: 1.5,
+                w: 7.7,
+                h: 4.2,
+            },
+            Shape::Ellipse {
+                cx: 9.4,
+                cy: 4.9,
+                rx: 6.1,
+                ry: 3.3,
+            },
             Shape::Polygon(vec![star, vec![[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]]]),
             Shape::Mask(Mask::new([20, 10], (0..200).map(|i| i % 7 == 0).collect())),
         ];
@@ -222,7 +250,12 @@ mod tests {
 
     #[test]
     fn areas_come_near_to_the_formula() {
-        let circle = Shape::Ellipse { cx: 500.0, cy: 400.0, rx: 300.0, ry: 200.0 };
+        let circle = Shape::Ellipse {
+            cx: 500.0,
+            cy: 400.0,
+            rx: 300.0,
+            ry: 200.0,
+        };
         let exact = std::f64::consts::PI * 300.0 * 200.0;
         let counted = circle.pixels([1000, 800]) as f64;
         assert!((counted / exact - 1.0).abs() < 1e-3, "{counted} {exact}");

@@ -30,9 +30,18 @@ impl Row {
 
     fn number(&self, file: &Path, column: usize, name: &str) -> Result<f64> {
         let found = self.text(column);
-        found.parse().ok().filter(|v: &f64| v.is_finite()).ok_or_else(|| {
-            fault::regions_row(file, self.line, &format!("{name} {}", fault::quoted(found)), "a number")
-        })
+        found
+            .parse()
+            .ok()
+            .filter(|v: &f64| v.is_finite())
+            .ok_or_else(|| {
+                fault::regions_row(
+                    file,
+                    self.line,
+                    &format!("{name} {}", fault::quoted(found)),
+                    "a number",
+                )
+            })
     }
 
     /// A box from four columns.
@@ -101,7 +110,9 @@ pub(super) fn nih(file: &Path, text: &str, subject: &Subject<'_>) -> Result<Foun
         }
         found.named = true;
         let shape = row.rectangle(file, [2, 3, 4, 5])?;
-        found.regions.push((region(shape, row.text(1)), place(&row)));
+        found
+            .regions
+            .push((region(shape, row.text(1)), place(&row)));
     }
     if subject.size != [NIH_SIDE; 2] && !found.regions.is_empty() {
         found.notices.push(notice::regions_of_nih(subject.size));
@@ -112,7 +123,12 @@ pub(super) fn nih(file: &Path, text: &str, subject: &Subject<'_>) -> Result<Foun
 /// RSNA's pneumonia challenge: `patientId,x,y,width,height,Target`, one row a box, and one without a box where `Target` is 0.
 pub(super) fn rsna(file: &Path, text: &str, subject: &Subject<'_>) -> Result<Found> {
     let (header, rows) = rows(file, text)?;
-    let column = |name: &str| header.iter().position(|field| field == name).unwrap_or(usize::MAX);
+    let column = |name: &str| {
+        header
+            .iter()
+            .position(|field| field == name)
+            .unwrap_or(usize::MAX)
+    };
     let [patient, x, y, w, h, target] = RSNA_COLUMNS.map(column);
     let mut found = Found::nothing();
     for row in rows {
@@ -126,7 +142,9 @@ pub(super) fn rsna(file: &Path, text: &str, subject: &Subject<'_>) -> Result<Fou
             "0" | "0.0" => {}
             "1" | "1.0" => {
                 let shape = row.rectangle(file, [x, y, w, h])?;
-                found.regions.push((region(shape, "Pneumonia"), place(&row)));
+                found
+                    .regions
+                    .push((region(shape, "Pneumonia"), place(&row)));
             }
             other => {
                 let words = format!("Target {}", fault::quoted(other));
@@ -166,12 +184,20 @@ pub(super) fn manifest(file: &Path, text: &str, subject: &Subject<'_>) -> Result
         for entry in list {
             let side = |name: &str| entry.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN);
             let shape = rectangle(["x", "y", "w", "h"].map(side)).ok_or_else(wrong)?;
-            let label = entry.get("label").and_then(Value::as_str).unwrap_or_default();
+            let label = entry
+                .get("label")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             found.regions.push((region(shape, label), place(&row)));
         }
     }
     if subject.size != [NIH_SIDE; 2] && !found.regions.is_empty() {
-        return Err(fault::regions_size(file, "a box", [NIH_SIDE; 2], subject.size));
+        return Err(fault::regions_size(
+            file,
+            "a box",
+            [NIH_SIDE; 2],
+            subject.size,
+        ));
     }
     Ok(found)
 }

@@ -11,7 +11,9 @@ use crate::text::{class_number, fault};
 fn numbers(line: &str) -> Option<(u32, Vec<f64>)> {
     let mut fields = line.split_whitespace();
     let class = fields.next()?.parse().ok()?;
-    let numbers: Vec<f64> = fields.map(|field| field.parse().ok()).collect::<Option<_>>()?;
+    let numbers: Vec<f64> = fields
+        .map(|field| field.parse().ok())
+        .collect::<Option<_>>()?;
     Some((class, numbers))
 }
 
@@ -29,9 +31,12 @@ pub(super) fn read(file: &Path, text: &str, size: [usize; 2]) -> Result<Vec<(Reg
             continue;
         }
         let line_number = i as u64 + 1;
-        let wrong = |expected: &str| fault::regions_row(file, line_number, &fault::quoted(line), expected);
+        let wrong =
+            |expected: &str| fault::regions_row(file, line_number, &fault::quoted(line), expected);
         let Some((class, numbers)) = numbers(line) else {
-            return Err(wrong("a class number and shares of the picture: class cx cy w h"));
+            return Err(wrong(
+                "a class number and shares of the picture: class cx cy w h",
+            ));
         };
         if !numbers.iter().all(|v| (0.0..=1.0).contains(v)) {
             return Err(wrong("shares of the picture from 0 to 1"));
@@ -49,7 +54,11 @@ pub(super) fn read(file: &Path, text: &str, size: [usize; 2]) -> Result<Vec<(Reg
                 };
                 Shape::Polygon(vec![corners.chunks_exact(2).map(corner).collect()])
             }
-            _ => return Err(wrong("class cx cy w h, or class and at least three corners")),
+            _ => {
+                return Err(wrong(
+                    "class cx cy w h, or class and at least three corners",
+                ));
+            }
         };
         let region = Region {
             shape,

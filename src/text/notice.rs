@@ -480,3 +480,16 @@ pub fn regions_of_nih(size: [usize; 2]) -> String {
         size[0], size[1]
     )
 }
+
+/// Regions that are called otherwise than the explained finding.
+pub fn regions_of_other_findings(labels: &[&str], finding: &str) -> String {
+    format!(
+        "the regions are called {}, the explained finding {finding}: all of them are counted",
+        labels.join(", ")
+    )
+}
+
+/// Of several regions those of the finding count.
+pub fn regions_left_out(counted: usize, of: usize, finding: &str) -> String {
+    format!("of {of} regions the {counted} called {finding} are counted")
+}

@@ -103,7 +103,12 @@ pub fn regions_none_drawn(path: &Path, picture: &str) -> Error {
 }
 
 /// The file is about other pictures.
-pub fn regions_other_pictures(path: &Path, picture: &str, others: usize, example: Option<&String>) -> Error {
+pub fn regions_other_pictures(
+    path: &Path,
+    picture: &str,
+    others: usize,
+    example: Option<&String>,
+) -> Error {
     let found = match example {
         None => "it names no picture at all".to_owned(),
         Some(name) if others == 1 => format!("found '{}' alone", short(name)),

@@ -4,9 +4,10 @@ use egui::{Align, Button, Color32, Layout, MenuBar, RichText, Ui};
 
 use crate::model::device::{CHOICES, missing_feature, name};
 use crate::session::samples;
-use crate::text::{APP, device, window as words};
+use crate::text::{APP, device, region, window as words};
 use crate::ui::App;
 use crate::ui::command::Command;
+use crate::ui::regions_tool::Tool;
 use crate::ui::state::MAX_PANELS;
 use crate::ui::theme;
 
@@ -23,6 +24,7 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
                 Command::ZoomOut,
                 Command::PreviousFinding,
                 Command::NextFinding,
+                Command::ModelEye,
                 Command::ToggleTheme,
             ] {
                 item(app, ui, command);
@@ -40,6 +42,18 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
             ui.separator();
             for count in 1..=MAX_PANELS {
                 item(app, ui, Command::Panels(count));
+            }
+        });
+        ui.menu_button(region::REGIONS, |ui| {
+            for command in [
+                Command::OpenRegions,
+                Command::SaveRegions,
+                Command::Draw(Tool::Box),
+                Command::Draw(Tool::Ellipse),
+                Command::Draw(Tool::Freehand),
+                Command::DeleteRegion,
+            ] {
+                item(app, ui, command);
             }
         });
         ui.menu_button(words::HELP, |ui| {
@@ -116,6 +130,7 @@ fn item(app: &mut App, ui: &mut Ui, command: Command) {
         Command::ToggleOverlay => app.overlay,
         Command::ToggleLinkedDepth => app.grid.linked_depth,
         Command::Panels(count) => app.grid.panels.len() == count,
+        Command::Draw(tool) => app.region_tool() == Some(tool),
         _ => false,
     };
     let mut entry = Button::selectable(on, command.label());

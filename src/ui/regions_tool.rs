@@ -1,0 +1,608 @@
+//! Regions in the window: what is open and drawn, the tools that draw, and the numbers against every map.
+//!
+//! Everything is kept in pixels of the source image; the viewport places it on the screen, so zoom and pan change no region.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use egui::{
+    Color32, Context, CursorIcon, PointerButton, Pos2, Rect, Response, Shape as Stroked, Stroke,
+    Ui, pos2,
+};
+use poll_promise::Promise;
+
+use super::app::{App, Message};
+use super::heat::Heat;
+use super::viewport::Placed;
+use crate::error::Result;
+use crate::evaluate::localisation::{Cover, Localisation};
+use crate::export::write_whole;
+use crate::image::geometry::Affine;
+use crate::plan::ImageSource;
+use crate::regions::{Region, Regions, Shape, to_coco, union_mask};
+use crate::session::{Picture, counted_notice, open_regions};
+use crate::text::{region as words, window};
+
+/// What is drawn next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// A rectangle, by a drag from corner to corner.
+    Box,
+    /// An ellipse, by a drag from corner to corner of the box around it.
+    Ellipse,
+    /// A closed line, by a drag along it.
+    Freehand,
+}
+
+/// Regions: the same cyan as on exported pictures, which neither an X-ray nor heat has.
+const LINE: Color32 = Color32::from_rgb(0, 229, 255);
+/// The selected region.
+const SELECTED: Color32 = Color32::from_rgb(255, 255, 255);
+/// Under both.
+const HALO: Color32 = Color32::from_rgba_premultiplied(0, 0, 0, 170);
+/// Shortest side of a shape that was meant, in points of the screen.
+const SMALLEST: f32 = 4.0;
+/// Distance of the corners of a line that is drawn by hand, in points of the screen.
+const STEP: f32 = 2.0;
+
+/// A shape in the making.
+struct Draft {
+    panel: usize,
+    tool: Tool,
+    path: Vec<[f64; 2]>,
+}
+
+/// A file that is to be opened.
+struct Pending {
+    path: PathBuf,
+    /// The picture that another one is on its way to replace.
+    after: Option<Arc<Picture>>,
+    /// Asked for by the user: then a failure is an error, else a note.
+    asked: bool,
+}
+
+/// How the regions lie on the grid of a panel's map.
+struct Counted {
+    version: u64,
+    label: String,
+    grid: [usize; 2],
+    affine: Affine,
+    cover: Cover,
+}
+
+/// What of regions the window holds.
+#[derive(Default)]
+pub(super) struct Drawn {
+    pub(super) set: Regions,
+    pub(super) tool: Option<Tool>,
+    pub(super) selected: Option<usize>,
+    pub(super) path_box: String,
+    /// Borders of the layer's own cells are drawn.
+    pub(super) cells: bool,
+    /// What is said about the file or the labels.
+    pub(super) notes: Vec<String>,
+    /// One for each panel.
+    pub(super) numbers: Vec<Option<Localisation>>,
+    draft: Option<Draft>,
+    /// The file that they came from.
+    file: Option<PathBuf>,
+    pending: Option<Pending>,
+    opening: Option<(Promise<Result<Regions>>, PathBuf, bool)>,
+    /// SHA-256 of the picture that they belong to.
+    of: String,
+    /// Regions of pictures that were open before, with the files that they came from.
+    kept: BTreeMap<String, (Regions, Option<PathBuf>)>,
+    /// Grows with every change.
+    version: u64,
+    outlines: Option<(u64, Vec<Vec<Vec<[f64; 2]>>>)>,
+    mask: Option<(u64, String, Vec<bool>)>,
+    counted: Vec<Option<Counted>>,
+}
+
+impl Drawn {
+    /// Says that the set was changed.
+    pub(super) fn changed(&mut self) {
+        self.version += 1;
+    }
+
+    /// Whether Escape has something to leave.
+    pub(super) fn is_active(&self) -> bool {
+        self.tool.is_some() || self.selected.is_some() || self.draft.is_some()
+    }
+
+    /// Leaves the tool, or the selection where there is none.
+    pub(super) fn leave(&mut self) {
+        if self.draft.take().is_none() && self.tool.take().is_none() {
+            self.selected = None;
+        }
+    }
+
+    /// Adds a region and selects it.
+    fn add(&mut self, shape: Shape, label: String) {
+        self.set.list.push(Region {
+            shape,
+            label,
+            origin: String::new(),
+        });
+        self.selected = Some(self.set.list.len() - 1);
+        self.changed();
+    }
+
+    /// Takes the selected region away.
+    pub(super) fn delete(&mut self) {
+        if let Some(at) = self.selected.take()
+            && at < self.set.list.len()
+        {
+            self.set.list.remove(at);
+            self.changed();
+        }
+    }
+}
+
+impl App {
+    /// The regions of the open X-ray.
+    pub fn regions(&self) -> &Regions {
+        &self.drawn.set
+    }
+
+    /// The tool that a drag draws with.
+    pub fn region_tool(&self) -> Option<Tool> {
+        self.drawn.tool
+    }
+
+    /// Index of the selected region.
+    pub fn selected_region(&self) -> Option<usize> {
+        self.drawn.selected
+    }
+
+    /// How far a panel's map, as it is shown, agrees with the regions; `None` where there are none or no map.
+    pub fn localisation(&self, panel: usize) -> Option<Localisation> {
+        self.drawn.numbers.get(panel).copied().flatten()
+    }
+
+    /// Takes a tool in hand.
+    pub(super) fn take_tool(&mut self, tool: Option<Tool>) {
+        self.drawn.tool = tool;
+        self.drawn.draft = None;
+    }
+
+    /// Opens a file of regions for the open X-ray, or for the one that was just asked for.
+    pub fn open_regions(&mut self, path: &Path, with_new_picture: bool) {
+        if self.picture.is_none() && !with_new_picture && !self.session.is_busy() {
+            self.say(Message::Error(words::NO_PICTURE.to_owned()));
+            return;
+        }
+        self.drawn.pending = Some(Pending {
+            path: path.to_owned(),
+            after: self.picture.clone().filter(|_| with_new_picture),
+            asked: true,
+        });
+    }
+
+    /// Opens what the box for paths of regions says.
+    pub(super) fn open_regions_box(&mut self) {
+        let typed = std::mem::take(&mut self.drawn.path_box);
+        let path = typed.trim().trim_matches(['"', '\'']);
+        let path = path.strip_prefix("file://").unwrap_or(path);
+        if !path.is_empty() {
+            self.open_regions(Path::new(path), false);
+        }
+    }
+
+    /// Keeps the regions with their picture, and takes in what was read. Once a frame.
+    pub(super) fn follow_regions(&mut self, ctx: &Context) {
+        let Some(picture) = self.picture.clone() else {
+            return;
+        };
+        if self.drawn.of != picture.sha256 {
+            self.change_picture(&picture);
+        }
+        let is_new = |pending: &Pending| match &pending.after {
+            Some(old) => !Arc::ptr_eq(old, &picture) || !self.session.is_busy(),
+            None => true,
+        };
+        if self.drawn.opening.is_none()
+            && let Some(pending) = self.drawn.pending.take_if(|pending| is_new(pending))
+        {
+            let (path, source, ctx) =
+                (pending.path.clone(), self.image_source.clone(), ctx.clone());
+            let promise = Promise::spawn_thread("camlens-regions", move || {
+                let regions = open_regions(&path, &picture, &source);
+                ctx.request_repaint();
+                regions
+            });
+            self.drawn.opening = Some((promise, pending.path, pending.asked));
+        }
+        if let Some((promise, path, asked)) = self.drawn.opening.take() {
+            match promise.try_take() {
+                Ok(regions) => self.take_regions(regions, path, asked),
+                Err(promise) => self.drawn.opening = Some((promise, path, asked)),
+            }
+        }
+    }
+
+    fn take_regions(&mut self, regions: Result<Regions>, path: PathBuf, asked: bool) {
+        match regions {
+            Ok(regions) if Some(regions.size) == self.picture.as_ref().map(|p| p.size()) => {
+                if asked {
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    self.say(Message::Done(words::opened(regions.list.len(), &name)));
+                }
+                self.drawn.set = regions;
+                self.drawn.selected = None;
+                self.drawn.file = Some(path);
+                self.drawn.changed();
+            }
+            // Of a picture that has gone meanwhile.
+            Ok(_) => {}
+            Err(error) if asked => self.say(Message::Error(error.to_string())),
+            Err(error) => {
+                // The same file for the next picture: that it holds nothing for it is no fault.
+                self.drawn.set.notices = vec![error.to_string()];
+                self.drawn.file = Some(path);
+            }
+        }
+    }
+
+    fn change_picture(&mut self, picture: &Picture) {
+        let drawn = &mut self.drawn;
+        let set = std::mem::replace(&mut drawn.set, Regions::none(picture.size()));
+        let (of, file) = (std::mem::take(&mut drawn.of), drawn.file.take());
+        if !of.is_empty() && !set.list.is_empty() {
+            drawn.kept.insert(of, (set, file.clone()));
+        }
+        drawn.of.clone_from(&picture.sha256);
+        drawn.selected = None;
+        drawn.draft = None;
+        if let Some((set, file)) = drawn.kept.remove(&picture.sha256) {
+            drawn.set = set;
+            drawn.file = file;
+        } else if drawn.pending.is_none() {
+            drawn.pending = file.map(|path| Pending {
+                path,
+                after: None,
+                asked: false,
+            });
+        }
+        drawn.changed();
+    }
+
+    /// Suggested name of a file of regions.
+    pub(super) fn regions_file_name(&self) -> String {
+        let name = self.picture.as_ref().map_or("", |p| p.name.as_str());
+        let stem = Path::new(name)
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy();
+        format!(
+            "{}.json",
+            crate::export::safe_name(&format!("{stem} regions"))
+        )
+    }
+
+    /// Writes the regions as COCO JSON.
+    pub(super) fn save_regions(&mut self, path: &Path) {
+        let path = match path.extension() {
+            Some(_) => path.to_owned(),
+            None => path.with_extension("json"),
+        };
+        let name = match &self.image_source {
+            ImageSource::Path(path) => path.file_name().map(|n| n.to_string_lossy().into_owned()),
+            ImageSource::Sample(_) => None,
+        };
+        let name = name.or_else(|| self.picture.as_ref().map(|p| p.name.clone()));
+        let text = to_coco(&self.drawn.set, &name.unwrap_or_default());
+        match write_whole(&path, text.as_bytes()) {
+            Ok(()) => self.say(Message::Done(window::exported(&path))),
+            Err(error) => self.say(Message::Error(error.to_string())),
+        }
+    }
+
+    /// Adds a shape in the middle of what is seen: the way without a mouse.
+    pub(super) fn add_in_the_middle(&mut self, tool: Tool) {
+        let Some(size) = self
+            .picture
+            .as_ref()
+            .map(|p| p.size().map(|side| side as f64))
+        else {
+            return;
+        };
+        let centre = [0, 1].map(|axis| f64::from(self.viewport.centre[axis]) * size[axis]);
+        let half = size[0].min(size[1]) / f64::from(self.viewport.zoom) / 8.0;
+        let corners = [centre.map(|v| v - half), centre.map(|v| v + half)];
+        if let Some(shape) = shape_of(tool, &corners) {
+            self.finish_shape(shape);
+        }
+    }
+
+    fn finish_shape(&mut self, shape: Shape) {
+        // What is drawn while a finding is explained is meant for it.
+        let label = self.finding().map(|f| f.label.clone()).unwrap_or_default();
+        self.drawn.add(shape, label);
+    }
+
+    /// Measures every panel's map, as it is shown, against the regions.
+    pub(super) fn measure_regions(&mut self) {
+        let count = self.cells.len();
+        let drawn = &mut self.drawn;
+        drawn.notes = drawn.set.notices.clone();
+        drawn.counted.resize_with(count, || None);
+        if drawn.set.list.is_empty() {
+            drawn.numbers = vec![None; count];
+            return;
+        }
+        let label = self
+            .target
+            .and_then(|class| self.session.findings().get(class));
+        let label = label.map(|f| f.label.clone()).unwrap_or_default();
+        drawn.notes.extend(counted_notice(&drawn.set, &label));
+        let version = drawn.version;
+        if drawn
+            .mask
+            .as_ref()
+            .is_none_or(|(v, l, _)| *v != version || *l != label)
+        {
+            let mask = union_mask(&drawn.set.about(&label), drawn.set.size);
+            drawn.mask = Some((version, label.clone(), mask));
+        }
+        let Some((_, _, mask)) = &drawn.mask else {
+            return;
+        };
+        drawn.numbers = (0..count)
+            .map(|i| {
+                let (cell, field) = (self.cells.get(i)?, self.heats.get(i).and_then(Heat::field)?);
+                if field.source_size != drawn.set.size {
+                    return None;
+                }
+                let grid = [field.width, field.height];
+                let slot = drawn.counted.get_mut(i)?;
+                let stands = slot.as_ref().is_some_and(|c| {
+                    c.version == version
+                        && c.label == label
+                        && c.grid == grid
+                        && c.affine == field.source_from_field
+                });
+                if !stands {
+                    *slot = Some(Counted {
+                        version,
+                        label: label.clone(),
+                        grid,
+                        affine: field.source_from_field,
+                        cover: Cover::of_field(mask, field),
+                    });
+                }
+                let post = cell.look.post;
+                let cover = &slot.as_ref()?.cover;
+                Some(cover.measure(&field.values, cell.range, post.sign, post.cut))
+            })
+            .collect();
+    }
+}
+
+/// The shape of a finished drag; `None` where it has no area.
+fn shape_of(tool: Tool, path: &[[f64; 2]]) -> Option<Shape> {
+    let (a, b) = (path.first()?, path.last()?);
+    let [x, y] = [0, 1].map(|axis| a[axis].min(b[axis]));
+    let [w, h] = [0, 1].map(|axis| (a[axis] - b[axis]).abs());
+    match tool {
+        Tool::Freehand => (path.len() >= 3).then(|| Shape::Polygon(vec![path.to_vec()])),
+        _ if w <= 0.0 || h <= 0.0 => None,
+        Tool::Box => Some(Shape::Box { x, y, w, h }),
+        Tool::Ellipse => Some(Shape::Ellipse {
+            cx: x + w / 2.0,
+            cy: y + h / 2.0,
+            rx: w / 2.0,
+            ry: h / 2.0,
+        }),
+    }
+}
+
+/// Drawing, selecting and moving on a panel's picture. Returns whether the pointer belongs to a region, so that the view
+/// stays where it is.
+pub(super) fn pointer_ui(
+    app: &mut App,
+    ui: &Ui,
+    response: &Response,
+    placed: &Placed,
+    panel: usize,
+) -> bool {
+    let Some(tool) = app.drawn.tool else {
+        return select_ui(app, ui, response, placed);
+    };
+    if response.hovered() {
+        ui.ctx().set_cursor_icon(CursorIcon::Crosshair);
+    }
+    let picture = placed.picture();
+    let at = response.interact_pointer_pos();
+    let on_picture = |at: Pos2| {
+        let [x, y] = placed.source_from_screen(picture.clamp(at));
+        [
+            x.clamp(0.0, f64::from(placed.source.x)),
+            y.clamp(0.0, f64::from(placed.source.y)),
+        ]
+    };
+    if response.drag_started_by(PointerButton::Primary)
+        && let Some(origin) = ui.input(|i| i.pointer.press_origin())
+        && picture.contains(origin)
+    {
+        app.drawn.selected = None;
+        app.drawn.draft = Some(Draft {
+            panel,
+            tool,
+            path: vec![on_picture(origin)],
+        });
+    }
+    if let Some(draft) = app.drawn.draft.as_mut().filter(|d| d.panel == panel)
+        && let Some(at) = at
+    {
+        let here = on_picture(at);
+        let last = draft.path.last().copied().unwrap_or(here);
+        let moved = placed
+            .screen_from_source(last)
+            .distance(placed.screen_from_source(here));
+        if draft.tool != Tool::Freehand {
+            draft.path.truncate(1);
+            draft.path.push(here);
+        } else if moved >= STEP {
+            draft.path.push(here);
+        }
+    }
+    if response.drag_stopped_by(PointerButton::Primary)
+        && let Some(draft) = app.drawn.draft.take_if(|d| d.panel == panel)
+        && let Some(shape) = shape_of(draft.tool, &draft.path)
+    {
+        let [left, top, right, bottom] = shape.bounds();
+        let long = (right - left).max(bottom - top) as f32 * placed.scale;
+        // A click with a trembling hand draws nothing.
+        if long >= SMALLEST {
+            app.finish_shape(shape);
+        }
+    }
+    !response.dragged_by(PointerButton::Middle)
+}
+
+/// Without a tool: a click selects, a drag on the selected region moves it.
+fn select_ui(app: &mut App, ui: &Ui, response: &Response, placed: &Placed) -> bool {
+    if app.drawn.set.list.is_empty() {
+        return false;
+    }
+    if response.clicked()
+        && let Some(at) = response.interact_pointer_pos()
+    {
+        let at = placed.source_from_screen(at);
+        // The smallest one that is hit: a large one around it must not hide it.
+        let list = app.drawn.set.list.iter().enumerate();
+        let hit = list
+            .filter(|(_, region)| region.shape.contains(at))
+            .min_by(|a, b| {
+                let area = |shape: &Shape| {
+                    let [left, top, right, bottom] = shape.bounds();
+                    (right - left) * (bottom - top)
+                };
+                area(&a.1.shape).total_cmp(&area(&b.1.shape))
+            });
+        app.drawn.selected = hit.map(|(i, _)| i);
+    }
+    let Some(region) = app
+        .drawn
+        .selected
+        .and_then(|i| app.drawn.set.list.get_mut(i))
+    else {
+        return false;
+    };
+    let origin = ui.input(|i| i.pointer.press_origin());
+    let drags = response.dragged_by(PointerButton::Primary);
+    // Where the drag began tells whose it is: the region has moved since.
+    let started = response.drag_started_by(PointerButton::Primary);
+    let id = response.id.with("moves a region");
+    if started {
+        let on = origin.is_some_and(|at| region.shape.contains(placed.source_from_screen(at)));
+        let moves = on && !matches!(region.shape, Shape::Mask(_));
+        ui.data_mut(|data| data.insert_temp(id, moves));
+    }
+    if !drags || !ui.data(|data| data.get_temp(id)).unwrap_or(false) {
+        return false;
+    }
+    let delta = response.drag_delta() / placed.scale;
+    let [left, top, right, bottom] = region.shape.bounds();
+    let keep = |by: f32, lo: f64, hi: f64, side: f32| {
+        f64::from(by).clamp((-lo).min(0.0), (f64::from(side) - hi).max(0.0))
+    };
+    region.shape.move_by([
+        keep(delta.x, left, right, placed.source.x),
+        keep(delta.y, top, bottom, placed.source.y),
+    ]);
+    app.drawn.changed();
+    true
+}
+
+/// The outlines on a panel's picture.
+pub(super) fn draw_ui(app: &mut App, ui: &Ui, placed: &Placed, clip: Rect, panel: usize) {
+    let drawn = &mut app.drawn;
+    if drawn
+        .outlines
+        .as_ref()
+        .is_none_or(|(version, _)| *version != drawn.version)
+    {
+        let lines = drawn.set.list.iter().map(|region| region.shape.outline());
+        drawn.outlines = Some((drawn.version, lines.collect()));
+    }
+    let painter = ui.painter().with_clip_rect(clip);
+    let stroke = |ring: &[[f64; 2]], colour: Color32, closed: bool| {
+        let points: Vec<Pos2> = ring
+            .iter()
+            .map(|at| placed.screen_from_source(*at))
+            .collect();
+        for stroke in [Stroke::new(3.2, HALO), Stroke::new(1.4, colour)] {
+            painter.add(match closed {
+                true => Stroked::closed_line(points.clone(), stroke),
+                false => Stroked::line(points.clone(), stroke),
+            });
+        }
+    };
+    for (i, rings) in drawn
+        .outlines
+        .iter()
+        .flat_map(|(_, lines)| lines.iter().enumerate())
+    {
+        let is_selected = drawn.selected == Some(i);
+        for ring in rings {
+            stroke(ring, if is_selected { SELECTED } else { LINE }, true);
+        }
+        if is_selected && let Some(region) = drawn.set.list.get(i) {
+            let [left, top, right, bottom] = region.shape.bounds();
+            for corner in [[left, top], [right, top], [right, bottom], [left, bottom]] {
+                let at = placed.screen_from_source(corner);
+                painter.rect_filled(Rect::from_center_size(at, egui::vec2(5.0, 5.0)), 1.0, LINE);
+            }
+        }
+    }
+    if let Some(draft) = drawn
+        .draft
+        .as_ref()
+        .filter(|d| d.panel == panel || d.tool != Tool::Freehand)
+    {
+        match (draft.tool, shape_of(draft.tool, &draft.path)) {
+            (Tool::Freehand, _) => stroke(&draft.path, SELECTED, false),
+            (_, Some(shape)) => {
+                for ring in shape.outline() {
+                    stroke(&ring, SELECTED, true);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Most lines of a grid that is still readable, by their distance in points of the screen.
+const CLOSEST_LINES: f64 = 5.0;
+
+/// The borders of the layer's own cells, where they are wide enough apart on the screen.
+pub(super) fn cells_ui(app: &App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) {
+    let Some(map) = app
+        .heats
+        .get(panel)
+        .and_then(Heat::map)
+        .filter(|_| app.drawn.cells)
+    else {
+        return;
+    };
+    let affine = map.source_from_grid();
+    let step = affine.scale.map(|side| side * f64::from(placed.scale));
+    if step[0].min(step[1]) < CLOSEST_LINES {
+        return;
+    }
+    let painter = ui.painter().with_clip_rect(clip);
+    let at = |x: usize, y: usize| placed.screen_from_source(affine.apply([x as f64, y as f64]));
+    let (start, end) = (at(0, 0), at(map.width, map.height));
+    let stroke = Stroke::new(1.0, Color32::from_white_alpha(70));
+    for x in 0..=map.width {
+        let x = at(x, 0).x;
+        painter.line_segment([pos2(x, start.y), pos2(x, end.y)], stroke);
+    }
+    for y in 0..=map.height {
+        let y = at(0, y).y;
+        painter.line_segment([pos2(start.x, y), pos2(end.x, y)], stroke);
+    }
+}
