@@ -454,8 +454,9 @@ pub(super) fn pointer_ui(
     {
         let [left, top, right, bottom] = shape.bounds();
         let long = (right - left).max(bottom - top) as f32 * placed.scale;
-        // A click with a trembling hand draws nothing.
-        if long >= SMALLEST {
+        let short = (right - left).min(bottom - top);
+        // A click with a trembling hand draws nothing, and a line has no area.
+        if long >= SMALLEST && short >= 0.5 {
             app.finish_shape(shape);
         }
     }

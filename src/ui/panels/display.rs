@@ -43,8 +43,8 @@ pub(in crate::ui) fn display_ui(app: &mut App, ui: &mut Ui) {
             let before = look;
             sign_ui(&mut look, ui);
             amounts_ui(app, &mut look, ui);
-            regions_ui(app, ui);
             opacity_mode_ui(&mut look, ui);
+            regions_ui(app, ui);
             scale_ui(app, &mut look, ui);
             colours_ui(app, &mut look, ui);
             if look != before {

@@ -147,6 +147,8 @@ fn selected_ui(app: &mut App, ui: &mut Ui) {
     }
     if sides != before {
         let [x, y, w, h] = sides;
+        // What is typed stays on the picture.
+        let (x, y) = (x.min(size[0] - w).max(0.0), y.min(size[1] - h).max(0.0));
         region.shape = match region.shape {
             Shape::Ellipse { .. } => Shape::Ellipse {
                 cx: x + w / 2.0,
