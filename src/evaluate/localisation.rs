@@ -169,8 +169,7 @@ impl Cover {
         for ((line, counted), rows) in lines.zip(counted).zip(&self.rows) {
             for ((&v, &inside), columns) in line.iter().zip(counted).zip(&self.columns) {
                 let all = u64::from(columns[0]) * u64::from(rows[0]);
-                // NaN is not larger than 0 either.
-                if !(v > 0.0) || all == 0 {
+                if v.is_nan() || v <= 0.0 || all == 0 {
                     continue;
                 }
                 energy += f64::from(v) * all as f64;
@@ -225,7 +224,7 @@ mod tests {
         let right = square(10.0, 0.0, 10.0, 10.0);
         let energy =
             |map: &[f32], shapes: &[Shape]| energy_inside(map, 2, &source_from_grid, shapes);
-        assert_eq!(energy(&map, &[right.clone()]), Some(0.75));
+        assert_eq!(energy(&map, std::slice::from_ref(&right)), Some(0.75));
         assert_eq!(energy(&map, &[right.clone(), right.clone()]), Some(0.75));
         assert_eq!(energy(&map, &[]), Some(0.0));
         assert_eq!(energy(&[0.0; 4], &[right]), None);

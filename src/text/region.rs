@@ -130,8 +130,7 @@ pub fn eye_crop(crop: Option<[f64; 4]>) -> String {
     match crop {
         None => "It sees the whole X-ray".to_owned(),
         Some([left, top, right, bottom]) => format!(
-            "It sees columns {:.0} to {:.0} and rows {:.0} to {:.0}, outlined on the left",
-            left, right, top, bottom
+            "It sees columns {left:.0} to {right:.0} and rows {top:.0} to {bottom:.0}, outlined on the left"
         ),
     }
 }

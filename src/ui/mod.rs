@@ -15,6 +15,7 @@ mod follow;
 mod heat;
 mod panels;
 mod picker;
+mod regions_draw;
 mod regions_tool;
 mod run;
 mod screenshot;

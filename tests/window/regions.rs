@@ -74,10 +74,11 @@ fn outlines(h: &Harness<'_, App>, colour: Color32) -> Vec<Vec<Pos2>> {
         while let Some(shape) = stack.pop() {
             match shape {
                 egui::Shape::Vec(shapes) => stack.extend(shapes),
-                egui::Shape::Path(path) if path.closed => {
-                    if path.stroke.color == egui::epaint::ColorMode::Solid(colour) {
-                        found.push(path.points.clone());
-                    }
+                egui::Shape::Path(path)
+                    if path.closed
+                        && path.stroke.color == egui::epaint::ColorMode::Solid(colour) =>
+                {
+                    found.push(path.points.clone());
                 }
                 _ => {}
             }

@@ -17,7 +17,7 @@ use crate::text::method as method_words;
 use crate::text::window as words;
 use crate::ui::App;
 use crate::ui::command::Command;
-use crate::ui::regions_tool;
+use crate::ui::regions_draw;
 use crate::ui::theme;
 use crate::ui::viewport::Placed;
 use crate::ui::widgets::{colour_scale_ui, depth_ui};
@@ -152,7 +152,7 @@ fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64;
     let response = ui.interact(area, ui.scope_id().with("well"), Sense::click_and_drag());
     name_for_readers(app, &response, panel);
     let before = app.viewport.place(area, source);
-    let taken = regions_tool::pointer_ui(app, ui, &response, &before, panel);
+    let taken = regions_draw::pointer_ui(app, ui, &response, &before, panel);
     move_view(app, ui, &response, panel, area, source, taken);
 
     let placed = app.viewport.place(area, source);
@@ -166,8 +166,8 @@ fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64;
     let over = response.hover_pos().filter(|at| visible.contains(*at));
     let at_source = over.map(|at| placed.source_from_screen(at));
     heat_ui(app, ui, panel, &placed, visible.intersect(clip));
-    regions_tool::cells_ui(app, ui, panel, &placed, visible.intersect(clip));
-    regions_tool::draw_ui(app, ui, &placed, clip, panel);
+    regions_draw::cells_ui(app, ui, panel, &placed, visible.intersect(clip));
+    regions_draw::draw_ui(app, ui, &placed, clip, panel);
     cross_ui(app, ui, &placed, clip, at_source.is_some());
     says_ui(app, ui, panel, area);
 
