@@ -155,13 +155,13 @@ mod tests {
         }
     }
 
-    /// What pycocotools writes for a mask of 5 columns and 4 rows: the example of its own definition.
     #[test]
     fn texts_of_coco_are_read() {
-        // Column by column: 6 out, 1 in, 40 out, 4 in, 5 out, 4 in, 5 out, 4 in, 21 out (a mask of 9 columns, 10 rows).
+        // The text stands in the comments of COCO's own programs.
         let counts = [6, 1, 40, 4, 5, 4, 5, 4, 21];
         let text = to_text(&counts);
         assert_eq!(text, "61X13mN000`0");
+        assert!(from_text(&text).is_ok_and(|back| back == counts));
         assert!(from_text("61X1 ").is_err() && from_text("61X").is_err());
     }
 }

@@ -19,8 +19,9 @@ use crate::text::{fault, notice};
 /// As [`regions::open`].
 pub fn open_regions(path: &Path, picture: &Picture, source: &ImageSource) -> Result<Regions> {
     let image = match source {
-        ImageSource::Path(path) => Some(path.as_path()),
-        ImageSource::Sample(_) => None,
+        // While another picture fails to open, the source is not that of the one that stands.
+        ImageSource::Path(path) if path.ends_with(&picture.name) => Some(path.as_path()),
+        _ => None,
     };
     let subject = Subject {
         name: &picture.name,

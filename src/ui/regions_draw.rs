@@ -40,10 +40,9 @@ pub(super) fn pointer_ui(
     let at = response.interact_pointer_pos();
     let on_picture = |at: Pos2| {
         let [x, y] = placed.source_from_screen(picture.clamp(at));
-        [
-            x.clamp(0.0, f64::from(placed.source.x)),
-            y.clamp(0.0, f64::from(placed.source.y)),
-        ]
+        // A hand is no finer than this, and numbers in files stay short.
+        let fine = |v: f64, side: f32| (64.0 * v.clamp(0.0, f64::from(side))).round() / 64.0;
+        [fine(x, placed.source.x), fine(y, placed.source.y)]
     };
     if response.drag_started_by(PointerButton::Primary)
         && let Some(origin) = ui.input(|i| i.pointer.press_origin())

@@ -15,7 +15,6 @@ use crate::error::Result;
 use crate::evaluate::localisation::{Cover, Localisation};
 use crate::export::write_whole;
 use crate::image::geometry::Affine;
-use crate::plan::ImageSource;
 use crate::regions::{Region, Regions, Shape, to_coco, union_mask};
 use crate::session::{Picture, counted_notice, open_regions};
 use crate::text::{region as words, window};
@@ -275,11 +274,7 @@ impl App {
             Some(_) => path.to_owned(),
             None => path.with_extension("json"),
         };
-        let name = match &self.image_source {
-            ImageSource::Path(path) => path.file_name().map(|n| n.to_string_lossy().into_owned()),
-            ImageSource::Sample(_) => None,
-        };
-        let name = name.or_else(|| self.picture.as_ref().map(|p| p.name.clone()));
+        let name = self.picture.as_ref().map(|p| p.name.clone());
         let text = to_coco(&self.drawn.set, &name.unwrap_or_default());
         match write_whole(&path, text.as_bytes()) {
             Ok(()) => self.say(Message::Done(window::exported(&path))),

@@ -216,7 +216,7 @@ fn ellipses_and_freehand_and_where_they_stay_when_the_view_moves() {
     });
     steps(&mut h, 30);
     assert!(h.state().viewport().zoom > 1.2);
-    let (from, to) = (point(&h, 0, [0.5, 0.85]), point(&h, 0, [0.52, 0.75]));
+    let (from, to) = (point(&h, 0, [0.45, 0.6]), point(&h, 0, [0.5, 0.5]));
     let centre = h.state().viewport().centre;
     drag(&mut h, from, to);
     assert_ne!(
@@ -552,4 +552,34 @@ fn what_the_network_is_fed_can_be_looked_at() {
     h.state_mut().send(Command::ToggleOverlay);
     steps(&mut h, 3);
     assert_eq!(picture.input_for(&model).unwrap(), input);
+}
+
+#[test]
+fn menus_and_buttons_have_room_in_the_smallest_window() {
+    let mut h = window();
+    for width in [1360.0, 1100.0, 1000.0, 900.0] {
+        h.set_size(vec2(width, 640.0));
+        steps(&mut h, 4);
+        let menus = h.get_by_label("Help").rect().right();
+        for command in [
+            Command::PresetDefault,
+            Command::PresetMethods,
+            Command::PresetDepth,
+            Command::Export,
+        ] {
+            let label = command.label();
+            for button in h.query_all_by_label(&label) {
+                assert!(
+                    button.rect().left() >= menus,
+                    "{label} at a width of {width}"
+                );
+            }
+        }
+    }
+    h.set_size(vec2(1360.0, 860.0));
+    steps(&mut h, 4);
+    assert_eq!(
+        h.query_all_by_label(&Command::PresetDepth.label()).count(),
+        1
+    );
 }

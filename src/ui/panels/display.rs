@@ -44,7 +44,6 @@ pub(in crate::ui) fn display_ui(app: &mut App, ui: &mut Ui) {
             sign_ui(&mut look, ui);
             amounts_ui(app, &mut look, ui);
             opacity_mode_ui(&mut look, ui);
-            regions_ui(app, ui);
             scale_ui(app, &mut look, ui);
             colours_ui(app, &mut look, ui);
             if look != before {
@@ -52,6 +51,7 @@ pub(in crate::ui) fn display_ui(app: &mut App, ui: &mut Ui) {
             }
 
             ui.add_space(space::M);
+            regions_ui(app, ui);
             overlay_ui(app, ui);
             ui.add_space(space::M);
             rule_ui(ui);

@@ -11,6 +11,9 @@ use crate::ui::regions_tool::Tool;
 use crate::ui::state::MAX_PANELS;
 use crate::ui::theme;
 
+/// Width that the buttons of the presets need beside the menus.
+const ROOM_FOR_PRESETS: f32 = 460.0;
+
 pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
     MenuBar::new().ui(ui, |ui| {
         ui.label(RichText::new(APP).font(theme::semibold(15.0)));
@@ -68,6 +71,10 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
                 app.send(Command::Export);
             }
             ui.add_space(theme::space::S);
+            if ui.available_width() < ROOM_FOR_PRESETS {
+                // They stand in the menu as well.
+                return;
+            }
             for command in [
                 Command::PresetDepth,
                 Command::PresetMethods,
