@@ -228,8 +228,9 @@ proptest! {
             prop_assert!((found[axis] - at[axis]).abs() <= half, "{fit:?} {size:?} {at:?} {found:?}");
         }
 
-        // The numbers: a region around the dot holds nearly all of it, one beside it nothing.
-        let reach = [0, 1].map(|a| 3.5 * spread[a] + cell[a] * 112.0 / grid[a] as f64);
+        // The numbers: a region around the dot and the cells that it is spread over holds nearly all of it, one beside it
+        // nothing.
+        let reach = [0, 1].map(|a| 3.5 * spread[a] + 2.0 * cell[a] * 112.0 / grid[a] as f64);
         let around = |cx: f64| Region {
             shape: Shape::Box { x: cx - reach[0], y: at[1] - reach[1], w: 2.0 * reach[0], h: 2.0 * reach[1] },
             label: String::new(),
