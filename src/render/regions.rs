@@ -19,7 +19,8 @@ pub fn draw_regions<'a>(
     picture_from_source: &Affine,
 ) {
     let long = picture.width().max(picture.height()) as f32;
-    let width = (long / 320.0).max(1.0);
+    // On the border of two pixels a finer line would be half as bright.
+    let width = (long / 320.0).max(1.5);
     let lines: Vec<Vec<[f32; 2]>> = regions
         .into_iter()
         .flat_map(|region| region.shape.outline())
