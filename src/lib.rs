@@ -4,7 +4,7 @@
 //! `tests/architecture.rs` fails when one does not:
 //!
 //! ```text
-//! error plan text job -> image -> preprocess -> model -> explain -> post -> evaluate -> render -> export
+//! error plan text job -> image -> regions -> preprocess -> model -> explain -> post -> evaluate -> render -> export
 //!                  synth, train    make what ships: sample cases and the small trained model
 //!                  session         runs plans over all of these: worker, cache, progress, cancel
 //!                  ui, cli         sit on session; they never compute
@@ -25,6 +25,7 @@ pub mod job;
 
 pub mod image;
 pub mod preprocess;
+pub mod regions;
 
 pub mod model;
 

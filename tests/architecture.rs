@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From left to right; modules in one row do not know each other.
-const ORDER: [&[&str]; 15] = [
+const ORDER: [&[&str]; 16] = [
     &["error"],
     &["plan"],
     &["text"],
     &["job"],
     &["image"],
+    &["regions"],
     &["preprocess"],
     &["model"],
     &["explain"],

@@ -23,6 +23,8 @@ mod attention;
 mod methods;
 #[path = "window/numbers.rs"]
 mod numbers;
+#[path = "window/regions.rs"]
+mod regions;
 
 /// Long enough for a loaded machine with a debug build.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -274,6 +274,10 @@ pub(super) struct ExplainArgs {
     /// Colour map: inferno, magma, viridis, cividis, diverging, jet (legacy)
     #[arg(long, default_value = "inferno", value_parser = parse_colormap)]
     pub(super) colormap: Colormap,
+    /// Regions to measure maps against and to draw: NIH or RSNA boxes (CSV), COCO or CheXlocalize JSON, YOLO text, or a
+    /// mask (PNG)
+    #[arg(long, value_name = "FILE")]
+    pub(super) regions: Option<PathBuf>,
     /// Folder for the results
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
@@ -319,6 +323,7 @@ impl ExplainArgs {
                 colormap: self.colormap,
                 ..View::default()
             },
+            regions: self.regions.clone(),
         })
     }
 }
@@ -408,6 +413,7 @@ impl FigureArgs {
                     ..Post::default()
                 },
                 view: View::default(),
+                regions: None,
             },
             rows: self
                 .row

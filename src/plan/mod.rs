@@ -9,6 +9,7 @@ mod source;
 mod target;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,9 @@ pub struct Plan {
     pub post: Post,
     /// How they are shown.
     pub view: View,
+    /// A file of regions that maps are measured against.
+    #[serde(default)]
+    pub regions: Option<PathBuf>,
 }
 
 impl Plan {

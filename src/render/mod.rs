@@ -16,6 +16,7 @@ mod heat;
 mod lettering;
 mod outline;
 mod overlay;
+mod regions;
 mod sheet;
 
 pub use colormap::lut;
@@ -23,3 +24,4 @@ pub use figure::{ColourBar, Figure, FigurePanel};
 pub use heat::{HeatLut, heat_rgba};
 pub use outline::outline;
 pub use overlay::{Heat, crop_in_source, overlay, overlay_at};
+pub use regions::draw_regions;

@@ -3,7 +3,7 @@
 use ::image::{Rgb, RgbImage};
 
 /// A colour that neither X-rays nor colour maps have.
-const COLOUR: Rgb<u8> = Rgb([0, 229, 255]);
+pub(super) const COLOUR: Rgb<u8> = Rgb([0, 229, 255]);
 
 /// Draws the border of a region, one flag a pixel row by row, from outside: what is inside stays as it is.
 pub fn outline(picture: &mut RgbImage, inside: &[bool]) {

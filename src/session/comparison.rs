@@ -90,6 +90,7 @@ pub fn run(comparison: &Comparison, out: &Path, job: &Job) -> Result<Vec<String>
         target,
         panels,
         columns: layers.len(),
+        regions: Vec::new(),
         model: Arc::clone(&model),
     };
     let figure = exhibit.render(comparison.scale)?;

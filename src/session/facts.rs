@@ -53,7 +53,7 @@ pub fn fact_lines(model: &Model) -> Vec<(&'static str, String, Provenance)> {
 }
 
 /// A recipe in one line.
-fn recipe_line(recipe: &Recipe) -> String {
+pub(super) fn recipe_line(recipe: &Recipe) -> String {
     let fit = match recipe.fit {
         Fit::Stretch => words::STRETCH.to_owned(),
         Fit::SquareCrop => words::SQUARE.to_owned(),

@@ -7,10 +7,12 @@ use super::picture::Picture;
 use crate::error::Result;
 use crate::evaluate::fostering::Indicators;
 use crate::explain::{RawMap, catalogue};
+use crate::image::geometry::Affine;
 use crate::model::Model;
 use crate::plan::{Post, Target, Values, View};
 use crate::post::{Field, hidden_sign, process_named, scale_range};
-use crate::render::{Figure, FigurePanel, Heat};
+use crate::regions::Region;
+use crate::render::{Figure, FigurePanel, Heat, draw_regions};
 use crate::text::method::objective_name;
 use crate::text::{figure as words, measure, notice};
 
@@ -44,6 +46,8 @@ pub struct Exhibit {
     pub panels: Vec<ExhibitPanel>,
     /// Panels in a row.
     pub columns: usize,
+    /// Regions whose outlines are drawn on every panel.
+    pub regions: Vec<Region>,
 }
 
 impl Exhibit {
@@ -69,6 +73,14 @@ impl Exhibit {
                 (Some(map), Some(field)) => self.heat_panel(panel, map, field, &fields)?,
                 _ => FigurePanel::plain(words::PLAIN, Vec::new(), &self.picture.display),
             });
+        }
+        for panel in panels.iter_mut().filter(|_| !self.regions.is_empty()) {
+            let drawn = [
+                panel.picture.width() as usize,
+                panel.picture.height() as usize,
+            ];
+            let drawn_from_source = Affine::scale_to(drawn, self.picture.size());
+            draw_regions(&mut panel.picture, &self.regions, &drawn_from_source);
         }
         let figure = Figure {
             title: self.picture.name.clone(),

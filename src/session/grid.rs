@@ -9,16 +9,18 @@ use serde_json::{Value, json};
 
 use super::analysis::Analysis;
 use super::picture::Picture;
+use super::regions::Truth;
 use crate::error::Result;
 use crate::evaluate::fostering::Indicators;
 use crate::explain::RawMap;
 use crate::explain::catalogue::{self, Method, Place};
 use crate::export::{Bundle, npy_bytes, png_bytes, safe_name};
+use crate::image::geometry::Affine;
 use crate::job::Job;
 use crate::model::{Model, device};
 use crate::plan::{Against, Factor, MapKey, Plan, Post, Sign, Target, Values};
 use crate::post::{Field, ScaleRange, hidden_sign, process_named, scale_range};
-use crate::render::{Heat, overlay};
+use crate::render::{Heat, draw_regions, overlay};
 use crate::text::{APP, RESEARCH_ONLY, fault};
 
 /// Overlays that are drawn side by side.
@@ -62,6 +64,9 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
     let params = Analysis::resolved_params(&plan.methods, &plan.params)?;
     let cells = resolve_cells(&model, plan)?;
     let picture = Picture::open(&plan.image)?;
+    let truth = plan.regions.as_deref();
+    let truth = truth.map(|path| Truth::open(path, &picture, &plan.image));
+    let mut truth = truth.transpose()?;
     let input = Arc::new(picture.input_for(&model)?);
     let target = resolve_target(&model, plan)?;
     let mut analysis = Analysis::run(Arc::clone(&model), input, job)?;
@@ -79,6 +84,9 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
     });
 
     let label = model.facts.label(target.class);
+    if let Some(truth) = &mut truth {
+        truth.about(&label);
+    }
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for (method, layer, params) in cells {
         let key = MapKey {
@@ -105,7 +113,7 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
     }
     let cells = done;
 
-    let maps = write_cells(&mut bundle, plan, &picture, &cells)?;
+    let maps = write_cells(&mut bundle, plan, &picture, &cells, truth.as_ref())?;
     let findings = analysis.findings();
     let mut post = json!(plan.post);
     if plan.sign.is_none() {
@@ -152,12 +160,16 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
         fields.insert("attention_logits".to_owned(), json!(logits));
         fields.insert("attention_finding".to_owned(), json!(finding));
     }
+    if let Some(truth) = &truth {
+        manifest["regions"] = truth.manifest(&label);
+    }
     let mut bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| fault::write(out, &e))?;
     bytes.push(b'\n');
     bundle.finish("manifest.json", &bytes)?;
 
     let mut notices: BTreeSet<String> = model.notices.iter().cloned().collect();
     notices.extend(cells.iter().filter_map(|cell| cell.field.notice.clone()));
+    notices.extend(truth.iter().flat_map(|truth| truth.notices(&label)));
     Ok(Report {
         manifest: out.join("manifest.json"),
         written: cells.len(),
@@ -235,6 +247,7 @@ fn write_cells(
     plan: &Plan,
     picture: &Picture,
     cells: &[Cell],
+    truth: Option<&Truth>,
 ) -> Result<Vec<Value>> {
     let fields: Vec<&Field> = cells.iter().map(|cell| &cell.field).collect();
     // Each under its own sign; a shared scale looks at all of them.
@@ -265,7 +278,11 @@ fn write_cells(
                     view: plan.view,
                     cut: cell.post.cut,
                 };
-                png_bytes(&overlay(&picture.display, &heat), &notes)
+                let mut drawn = overlay(&picture.display, &heat);
+                if let Some(truth) = truth {
+                    draw_regions(&mut drawn, truth.counted(), &Affine::IDENTITY);
+                }
+                png_bytes(&drawn, &notes)
             })
             .collect();
         for ((cell, range), picture) in pairs.iter().zip(drawn) {
@@ -297,6 +314,9 @@ fn write_cells(
                 "indicators": Indicators::of(map),
                 "notices": notices,
             });
+            if let Some(truth) = truth {
+                entry["regions"] = json!(truth.measure(&cell.field, *range, &cell.post));
+            }
             if !map.conservation.is_empty() {
                 entry["conservation"] = json!(map.conservation);
             }

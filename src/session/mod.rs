@@ -10,7 +10,9 @@ pub mod comparison;
 mod facts;
 mod figure;
 pub mod grid;
+mod model_eye;
 mod picture;
+mod regions;
 pub mod samples;
 mod worker;
 
@@ -21,7 +23,9 @@ use std::time::{Duration, Instant};
 pub use analysis::{Analysis, Finding, Partial};
 pub use facts::{fact_lines, save_facts};
 pub use figure::{Exhibit, ExhibitPanel};
+pub use model_eye::{ModelEye, model_eye};
 pub use picture::Picture;
+pub use regions::{counted_notice, open_regions};
 
 use crate::error::{Error, Result};
 use crate::explain::RawMap;

@@ -97,6 +97,11 @@ impl Picture {
         ]
     }
 
+    /// Whether it is a model input that skips preprocessing.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.content, Content::Ready(_))
+    }
+
     /// The network's input.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 //! * [`measure`]: numbers that are shown with a map
 //! * [`notice`]: what is said beside a result that stands
 //! * [`figure`]: words on exported figures
+//! * [`region`]: regions in the window, and what the network is fed
 //! * [`window`]: labels of the window
 //!
 //! Command-line help stands with its options in `cli/args.rs`; method names, descriptions and citations
@@ -20,6 +21,7 @@ pub mod figure;
 pub mod measure;
 pub mod method;
 pub mod notice;
+pub mod region;
 pub mod window;
 
 /// Title of the program.

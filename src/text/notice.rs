@@ -472,3 +472,24 @@ pub fn hybrid_threshold(threshold: f32, kept: f64) -> String {
         100.0 * kept
     )
 }
+
+/// NIH's boxes on a picture of another size than NIH gave out.
+pub fn regions_of_nih(size: [usize; 2]) -> String {
+    format!(
+        "NIH's boxes are in pixels of the originals of 1024 x 1024; this X-ray has {} x {}: make sure that they belong to it",
+        size[0], size[1]
+    )
+}
+
+/// Regions that are called otherwise than the explained finding.
+pub fn regions_of_other_findings(labels: &[&str], finding: &str) -> String {
+    format!(
+        "the regions are called {}, the explained finding {finding}: all of them are counted",
+        labels.join(", ")
+    )
+}
+
+/// Of several regions those of the finding count.
+pub fn regions_left_out(counted: usize, of: usize, finding: &str) -> String {
+    format!("of {of} regions the {counted} called {finding} are counted")
+}

@@ -56,6 +56,14 @@ pub enum Word {
     OpenSample,
     Device(crate::plan::DeviceChoice),
     ModelFacts,
+    OpenRegions,
+    SaveRegions,
+    DrawBox,
+    DrawEllipse,
+    DrawFreehand,
+    DeleteRegion,
+    LeaveTool,
+    ModelEye,
     Export,
     Quit,
     ToggleOverlay,
@@ -89,6 +97,14 @@ pub fn command(word: Word) -> String {
         Word::OpenSample => "Sample case",
         Word::Device(choice) => super::device::choice(choice),
         Word::ModelFacts => "Facts about this network…",
+        Word::OpenRegions => super::region::OPEN,
+        Word::SaveRegions => super::region::SAVE,
+        Word::DrawBox => super::region::DRAW[0],
+        Word::DrawEllipse => super::region::DRAW[1],
+        Word::DrawFreehand => super::region::DRAW[2],
+        Word::DeleteRegion => super::region::DELETE,
+        Word::LeaveTool => super::region::LEAVE,
+        Word::ModelEye => super::region::MODEL_EYE,
         Word::Export => "Export picture…",
         Word::Quit => "Quit",
         Word::ToggleOverlay => "Show overlay",
@@ -154,7 +170,7 @@ pub const PATH_BOX: &str = "Path of an X-ray or a network";
 /// In the empty box for paths.
 pub const PATH_HINT: &str = "Paste a path, press Enter";
 /// Over the window while files hang above it.
-pub const DROP_HERE: &str = "Drop an X-ray or a network";
+pub const DROP_HERE: &str = "Drop an X-ray, a network or a file of regions";
 /// Name of the box for an export's path.
 pub const EXPORT_PATH: &str = "File to write";
 /// Writes the file.

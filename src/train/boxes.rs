@@ -8,9 +8,10 @@ use super::network::Network;
 use super::predict::{CamMap, Input, cams_of};
 use crate::error::Result;
 use crate::evaluate::classification::{Interval, bootstrap_ci};
-use crate::evaluate::localisation::{Region, energy_inside};
+use crate::evaluate::localisation::energy_inside;
 use crate::image::geometry::Affine;
 use crate::job::Job;
+use crate::regions::Shape;
 
 /// The class that the maps explain.
 const PNEUMONIA: usize = 1;
@@ -76,13 +77,13 @@ pub fn box_numbers(
     let cams = cams_of(network, &images, side, input, PNEUMONIA, job)?;
     let maps: Vec<Vec<f32>> = cams.iter().map(|cam| enlarge(cam, side)).collect();
     let unit = Affine::scale_to([1, 1], [side, side]);
-    let region = |b: &LesionBox| Region {
+    let region = |b: &LesionBox| Shape::Box {
         x: b.origin[0],
         y: b.origin[1],
         w: b.size[0],
         h: b.size[1],
     };
-    let regions: Vec<Vec<Region>> = indices
+    let regions: Vec<Vec<Shape>> = indices
         .iter()
         .map(|&i| data.cases[i].boxes.iter().map(region).collect())
         .collect();

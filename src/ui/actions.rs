@@ -11,14 +11,16 @@ use super::app::{App, Message, Sheet};
 use super::command::Command;
 use super::facts_form::FactsForm;
 use super::heat::Heat;
+use super::panels::Eye;
 use super::picker::{Answer, Ask};
 use super::state::{Grid, Look};
 use super::viewport::Viewport;
 use crate::error::{Error, Kind, Result};
 use crate::export::{png_bytes, safe_name, write_whole};
 use crate::plan::{DeviceChoice, GivenFacts, ImageSource, ModelSource, Sign};
+use crate::regions::looks_like_regions;
 use crate::session::{Exhibit, ExhibitPanel, MapState, samples, save_facts};
-use crate::text::{APP, RESEARCH_ONLY, fact, window as words};
+use crate::text::{APP, RESEARCH_ONLY, fact, region, window as words};
 
 /// Scale of an exported figure; 2 gives panels 960 pixels wide.
 const EXPORT_SCALE: f32 = 2.0;
@@ -45,6 +47,21 @@ impl App {
             }
             Command::Device(choice) => self.run_on(choice),
             Command::ModelFacts => self.open_facts(),
+            Command::OpenRegions => self.picker.ask(ctx, Ask::Regions),
+            Command::SaveRegions if self.drawn.set.list.is_empty() => {
+                self.say(Message::Error(region::NOTHING_TO_SAVE.to_owned()));
+            }
+            Command::SaveRegions => {
+                let ask = Ask::SaveRegions(self.regions_file_name());
+                self.picker.ask(ctx, ask);
+            }
+            Command::Draw(tool) => self.take_tool(Some(tool)),
+            Command::DeleteRegion => self.drawn.delete(),
+            Command::LeaveTool => self.drawn.leave(),
+            Command::ModelEye => match Eye::of(self, ctx) {
+                Ok(eye) => self.sheet = Some(Sheet::Eye(eye)),
+                Err(words) => self.say(Message::Error(words)),
+            },
             Command::Export => self.ask_export(ctx),
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
             Command::ToggleOverlay => self.overlay = !self.overlay,
@@ -211,6 +228,8 @@ impl App {
     pub fn open_path(&mut self, path: &Path) {
         if looks_like_model(path) {
             self.open_model(ModelSource::Path(path.to_owned()));
+        } else if looks_like_regions(path) {
+            self.open_regions(path, false);
         } else {
             self.open_image(ImageSource::Path(path.to_owned()));
         }
@@ -232,12 +251,14 @@ impl App {
         match self.picker.poll() {
             Some((Ask::Image, Answer::Chosen(path))) => self.open_image(ImageSource::Path(path)),
             Some((Ask::Model, Answer::Chosen(path))) => self.open_model(ModelSource::Path(path)),
+            Some((Ask::Regions, Answer::Chosen(path))) => self.open_regions(&path, false),
+            Some((Ask::SaveRegions(_), Answer::Chosen(path))) => self.save_regions(&path),
+            Some((Ask::SaveRegions(name), Answer::Unavailable)) => {
+                self.sheet = Some(Sheet::SaveRegions(in_home(&name)));
+            }
             Some((Ask::SavePng(_), Answer::Chosen(path))) => self.start_export(path),
             Some((Ask::SavePng(name), Answer::Unavailable)) => {
-                let home = std::env::var_os("HOME")
-                    .map(PathBuf::from)
-                    .unwrap_or_default();
-                self.sheet = Some(Sheet::SavePath(home.join(name).display().to_string()));
+                self.sheet = Some(Sheet::SavePath(in_home(&name)));
             }
             Some((_, Answer::Unavailable)) => self.say(Message::Error(words::NO_DIALOG.to_owned())),
             Some((_, Answer::Dismissed)) | None => {}
@@ -263,12 +284,18 @@ impl App {
         if dropped.is_empty() {
             return;
         }
-        let (models, images): (Vec<PathBuf>, Vec<PathBuf>) = dropped
+        let (models, others): (Vec<PathBuf>, Vec<PathBuf>) = dropped
             .into_iter()
             .filter(|path| !path.as_os_str().is_empty())
             .partition(|path| looks_like_model(path));
+        let (regions, images): (Vec<PathBuf>, Vec<PathBuf>) = others
+            .into_iter()
+            .partition(|path| looks_like_regions(path));
         let (model, image) = (models.first(), images.first());
-        if model.is_none() && image.is_none() {
+        if let Some(path) = regions.first() {
+            self.open_regions(path, image.is_some());
+        }
+        if model.is_none() && image.is_none() && regions.is_empty() {
             self.say(Message::Error(words::DROPPED_WITHOUT_PATH.to_owned()));
         }
         for path in model.into_iter().chain(image) {
@@ -331,6 +358,7 @@ impl App {
                 })
                 .collect(),
             columns: self.grid.panels.len().div_ceil(2).clamp(1, 3),
+            regions: self.drawn.set.list.clone(),
         })
     }
 
@@ -356,6 +384,14 @@ impl App {
                 .unwrap_or_else(|_| Err(Error::new(Kind::Numeric, words::EXPORT_BROKE)))
         }));
     }
+}
+
+/// A suggested path where there is no dialog to choose one.
+fn in_home(name: &str) -> String {
+    let home = std::env::var_os("HOME")
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    home.join(name).display().to_string()
 }
 
 /// Whether a path is opened as a network: by its name, and a `.safetensors` by what it holds, since

@@ -13,6 +13,7 @@ use super::follow::Wanted;
 use super::heat::Heat;
 use super::panels;
 use super::picker::FilePicker;
+use super::regions_tool::Drawn;
 use super::run::{Options, Outcome};
 use super::screenshot::Screenshot;
 use super::state::{Grid, Look, Stops};
@@ -37,6 +38,10 @@ pub(super) enum Sheet {
     Facts(FactsForm),
     /// Asks for an export's path where the desktop has no dialog.
     SavePath(String),
+    /// The same for regions.
+    SaveRegions(String),
+    /// What the network is fed.
+    Eye(panels::Eye),
 }
 
 /// A line that appears over the grid and can be sent away.
@@ -105,6 +110,8 @@ pub struct App {
     pub(super) sheet: Option<Sheet>,
     pub(super) export: Option<Promise<Result<PathBuf>>>,
     pub(super) queue: Vec<Command>,
+    /// Regions of the open X-ray, and the tools that draw them.
+    pub(super) drawn: Drawn,
     screenshot: Option<Screenshot>,
     pub(super) first_error: Option<Error>,
 }
@@ -152,6 +159,7 @@ impl App {
             sheet: None,
             export: None,
             queue: Vec::new(),
+            drawn: Drawn::default(),
             screenshot: options.screenshot.clone().map(Screenshot::new),
             first_error: None,
         })
@@ -365,6 +373,11 @@ impl App {
             if command.is_plain_key() && !free {
                 continue;
             }
+            if command == Command::LeaveTool
+                && (!self.drawn.is_active() || egui::Popup::is_any_open(ctx))
+            {
+                continue;
+            }
             if command == Command::Cancel && (!self.is_waiting() || egui::Popup::is_any_open(ctx)) {
                 continue;
             }
@@ -381,6 +394,7 @@ impl eframe::App for App {
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
         self.follow(&ctx);
+        self.follow_regions(&ctx);
         self.take_answers();
         self.take_dropped(&ctx);
         self.keys(&ctx);
@@ -388,6 +402,7 @@ impl eframe::App for App {
         self.carry_out(&ctx);
         self.want();
         self.prepare();
+        self.measure_regions();
 
         let bar = |ui: &Ui| panels::bar_frame(ui);
         let side = |ui: &Ui| panels::side_frame(ui);

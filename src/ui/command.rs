@@ -2,6 +2,7 @@
 
 use egui::{Context, Key, KeyboardShortcut, ModifierNames, Modifiers};
 
+use super::regions_tool::Tool;
 use crate::plan::DeviceChoice;
 use crate::text::window as words;
 
@@ -20,6 +21,18 @@ pub enum Command {
     Device(DeviceChoice),
     /// See and settle what is known about the network.
     ModelFacts,
+    /// Choose a file of regions in a dialog.
+    OpenRegions,
+    /// Write the regions as COCO JSON.
+    SaveRegions,
+    /// Draw regions.
+    Draw(Tool),
+    /// Take away the selected region.
+    DeleteRegion,
+    /// Leave the drawing tool, or the selected region.
+    LeaveTool,
+    /// Show what the network is fed.
+    ModelEye,
     /// Write the annotated grid as a PNG.
     Export,
     /// Leave.
@@ -69,7 +82,7 @@ pub enum Command {
 impl Command {
     /// Commands that have a shortcut, in the order of the list of keys. A shortcut with more
     /// modifiers stands before the one that it contains, since that one would take its keys.
-    pub const WITH_SHORTCUT: [Self; 19] = [
+    pub const WITH_SHORTCUT: [Self; 24] = [
         Self::OpenModel,
         Self::OpenImage,
         Self::Export,
@@ -87,6 +100,11 @@ impl Command {
         Self::Panels(5),
         Self::Panels(6),
         Self::ToggleTheme,
+        Self::Draw(Tool::Box),
+        Self::Draw(Tool::Ellipse),
+        Self::Draw(Tool::Freehand),
+        Self::DeleteRegion,
+        Self::LeaveTool,
         Self::Keys,
         Self::Cancel,
     ];
@@ -105,6 +123,14 @@ impl Command {
             Self::OpenSample(_) => Word::OpenSample,
             Self::Device(choice) => Word::Device(choice),
             Self::ModelFacts => Word::ModelFacts,
+            Self::OpenRegions => Word::OpenRegions,
+            Self::SaveRegions => Word::SaveRegions,
+            Self::Draw(Tool::Box) => Word::DrawBox,
+            Self::Draw(Tool::Ellipse) => Word::DrawEllipse,
+            Self::Draw(Tool::Freehand) => Word::DrawFreehand,
+            Self::DeleteRegion => Word::DeleteRegion,
+            Self::LeaveTool => Word::LeaveTool,
+            Self::ModelEye => Word::ModelEye,
             Self::Export => Word::Export,
             Self::Quit => Word::Quit,
             Self::ToggleOverlay => Word::ToggleOverlay,
@@ -143,7 +169,12 @@ impl Command {
             Self::Export => command(Key::E),
             Self::Quit => command(Key::Q),
             Self::ToggleOverlay => plain(Key::H),
-            Self::Fit => plain(Key::F),
+            Self::Fit => plain(Key::Num0),
+            Self::Draw(Tool::Box) => plain(Key::B),
+            Self::Draw(Tool::Ellipse) => plain(Key::E),
+            Self::Draw(Tool::Freehand) => plain(Key::F),
+            Self::DeleteRegion => plain(Key::Delete),
+            Self::LeaveTool => plain(Key::Escape),
             Self::ZoomIn => plain(Key::Plus),
             Self::ZoomOut => plain(Key::Minus),
             Self::PreviousFinding => plain(Key::OpenBracket),

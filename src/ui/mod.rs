@@ -15,6 +15,8 @@ mod follow;
 mod heat;
 mod panels;
 mod picker;
+mod regions_draw;
+mod regions_tool;
 mod run;
 mod screenshot;
 pub mod state;
@@ -24,4 +26,5 @@ mod widgets;
 
 pub use app::{App, Message};
 pub use picker::{Answer, Ask, FilePicker, NativePicker};
+pub use regions_tool::Tool;
 pub use run::{Options, run};

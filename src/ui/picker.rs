@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use egui::Context;
 use poll_promise::Promise;
 
-use crate::text::window as words;
+use crate::text::{region, window as words};
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub enum Ask {
     Image,
     /// A network.
     Model,
+    /// A file of regions.
+    Regions,
+    /// Where to write regions; the suggested file name.
+    SaveRegions(String),
     /// Where to write a PNG; the suggested file name.
     SavePng(String),
 }
@@ -104,6 +108,16 @@ fn dialog(ask: &Ask) -> Option<PathBuf> {
             .add_filter(words::MODEL_FILES, &["safetensors"])
             .add_filter(words::ALL_FILES, &["*"])
             .pick_file(),
+        Ask::Regions => dialog
+            .set_title(region::OPEN_TITLE)
+            .add_filter(region::FILES, &["json", "csv", "txt", "png"])
+            .add_filter(words::ALL_FILES, &["*"])
+            .pick_file(),
+        Ask::SaveRegions(name) => dialog
+            .set_title(region::SAVE_TITLE)
+            .set_file_name(name)
+            .add_filter(region::COCO_FILES, &["json"])
+            .save_file(),
         Ask::SavePng(name) => dialog
             .set_title(words::EXPORT_TITLE)
             .set_file_name(name)

@@ -8,6 +8,7 @@ mod facts;
 mod model;
 mod model_file;
 mod onnx;
+mod regions;
 mod relevance;
 
 use std::fmt::Display;
@@ -19,6 +20,7 @@ pub use facts::*;
 pub use model::*;
 pub use model_file::*;
 pub use onnx::*;
+pub use regions::*;
 pub use relevance::*;
 
 fn input(message: String) -> Error {

@@ -17,6 +17,7 @@ use crate::text::method as method_words;
 use crate::text::window as words;
 use crate::ui::App;
 use crate::ui::command::Command;
+use crate::ui::regions_draw;
 use crate::ui::theme;
 use crate::ui::viewport::Placed;
 use crate::ui::widgets::{colour_scale_ui, depth_ui};
@@ -150,7 +151,9 @@ fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64;
     let source = picture.size();
     let response = ui.interact(area, ui.scope_id().with("well"), Sense::click_and_drag());
     name_for_readers(app, &response, panel);
-    move_view(app, ui, &response, panel, area, source);
+    let before = app.viewport.place(area, source);
+    let taken = regions_draw::pointer_ui(app, ui, &response, &before, panel);
+    move_view(app, ui, &response, panel, area, source, taken);
 
     let placed = app.viewport.place(area, source);
     let clip = area.intersect(ui.clip_rect());
@@ -163,6 +166,8 @@ fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64;
     let over = response.hover_pos().filter(|at| visible.contains(*at));
     let at_source = over.map(|at| placed.source_from_screen(at));
     heat_ui(app, ui, panel, &placed, visible.intersect(clip));
+    regions_draw::cells_ui(app, ui, panel, &placed, visible.intersect(clip));
+    regions_draw::draw_ui(app, ui, &placed, clip, panel);
     cross_ui(app, ui, &placed, clip, at_source.is_some());
     says_ui(app, ui, panel, area);
 
@@ -205,14 +210,16 @@ fn move_view(
     panel: usize,
     area: Rect,
     source: [usize; 2],
+    taken: bool,
 ) {
     if response.clicked() || response.drag_started() {
         app.grid.selected = panel;
     }
-    if response.double_clicked() {
+    if response.double_clicked() && !taken {
         app.viewport = Default::default();
     }
-    if response.dragged_by(PointerButton::Primary) || response.dragged_by(PointerButton::Middle) {
+    let pans = response.dragged_by(PointerButton::Primary) && !taken;
+    if pans || response.dragged_by(PointerButton::Middle) {
         app.viewport.pan(response.drag_delta(), area, source);
     }
     if let Some(at) = response.hover_pos() {

@@ -6,6 +6,7 @@ use egui::{
 };
 
 use super::params::params_ui;
+use super::regions::{cells_switch_ui, regions_ui};
 use crate::plan::{Colormap, Normalise, OpacityMode, Sign};
 use crate::render::colormap;
 use crate::text::window as words;
@@ -50,6 +51,7 @@ pub(in crate::ui) fn display_ui(app: &mut App, ui: &mut Ui) {
             }
 
             ui.add_space(space::M);
+            regions_ui(app, ui);
             overlay_ui(app, ui);
             ui.add_space(space::M);
             rule_ui(ui);
@@ -251,5 +253,6 @@ fn overlay_ui(app: &mut App, ui: &mut Ui) {
     if linked != app.grid.linked_depth {
         app.send(Command::ToggleLinkedDepth);
     }
+    cells_switch_ui(app, ui);
     ui.label(RichText::new(words::PEEK_HINT).small().color(p.muted));
 }

@@ -9,7 +9,9 @@ mod display;
 mod findings;
 mod grid;
 mod method_menu;
+mod model_eye;
 mod params;
+mod regions;
 mod sheets;
 mod top;
 
@@ -17,6 +19,7 @@ pub(super) use bottom::bottom_ui;
 pub(super) use case::case_ui;
 pub(super) use display::display_ui;
 pub(super) use grid::{drop_hint_ui, grid_ui};
+pub(super) use model_eye::Eye;
 pub(super) use sheets::sheets_ui;
 pub(super) use top::top_ui;
 

@@ -2,9 +2,10 @@
 
 use egui::{Context, Frame, Grid, Id, Key, Margin, Modal, RichText, ScrollArea, TextEdit, Ui};
 
+use super::model_eye::eye_ui;
 use crate::explain::catalogue::{self, Method};
 use crate::text::method as method_words;
-use crate::text::{APP, RESEARCH_ONLY, window as words};
+use crate::text::{APP, RESEARCH_ONLY, region, window as words};
 use crate::ui::App;
 use crate::ui::app::Sheet;
 use crate::ui::command::Command;
@@ -26,9 +27,15 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
             Sheet::About => about_ui(ui),
             Sheet::Keys => keys_ui(ui),
             Sheet::Methods => methods_ui(ui),
+            Sheet::Eye(eye) => eye_ui(ui, eye),
+            Sheet::SaveRegions(path) => {
+                if save_path_ui(ui, region::SAVE_TITLE, path) {
+                    save = Some(path.clone());
+                }
+            }
             Sheet::Facts(form) => deed = form.ui(ui),
             Sheet::SavePath(path) => {
-                if save_path_ui(ui, path) {
+                if save_path_ui(ui, words::EXPORT_TITLE, path) {
                     save = Some(path.clone());
                 }
             }
@@ -49,7 +56,10 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
         }
     }
     if let Some(path) = save {
-        app.start_export(path.into());
+        match sheet {
+            Sheet::SaveRegions(_) => app.save_regions(std::path::Path::new(&path)),
+            _ => app.start_export(path.into()),
+        }
     } else if !modal.inner && !modal.should_close() {
         app.sheet = Some(sheet);
     }
@@ -135,8 +145,8 @@ pub(super) fn method_card_ui(ui: &mut Ui, method: &Method, cost: Option<&str>) {
 }
 
 /// Whether the path is to be written to.
-fn save_path_ui(ui: &mut Ui, path: &mut String) -> bool {
-    title_ui(ui, words::EXPORT_TITLE);
+fn save_path_ui(ui: &mut Ui, title: &str, path: &mut String) -> bool {
+    title_ui(ui, title);
     let edit = ui.name_inputs(words::EXPORT_PATH, |ui| {
         ui.add(TextEdit::singleline(path).desired_width(520.0))
     });

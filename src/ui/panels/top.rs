@@ -4,11 +4,15 @@ use egui::{Align, Button, Color32, Layout, MenuBar, RichText, Ui};
 
 use crate::model::device::{CHOICES, missing_feature, name};
 use crate::session::samples;
-use crate::text::{APP, device, window as words};
+use crate::text::{APP, device, region, window as words};
 use crate::ui::App;
 use crate::ui::command::Command;
+use crate::ui::regions_tool::Tool;
 use crate::ui::state::MAX_PANELS;
 use crate::ui::theme;
+
+/// Width that the buttons of the presets need beside the menus.
+const ROOM_FOR_PRESETS: f32 = 460.0;
 
 pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
     MenuBar::new().ui(ui, |ui| {
@@ -23,6 +27,7 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
                 Command::ZoomOut,
                 Command::PreviousFinding,
                 Command::NextFinding,
+                Command::ModelEye,
                 Command::ToggleTheme,
             ] {
                 item(app, ui, command);
@@ -42,6 +47,18 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
                 item(app, ui, Command::Panels(count));
             }
         });
+        ui.menu_button(region::REGIONS, |ui| {
+            for command in [
+                Command::OpenRegions,
+                Command::SaveRegions,
+                Command::Draw(Tool::Box),
+                Command::Draw(Tool::Ellipse),
+                Command::Draw(Tool::Freehand),
+                Command::DeleteRegion,
+            ] {
+                item(app, ui, command);
+            }
+        });
         ui.menu_button(words::HELP, |ui| {
             for command in [Command::Methods, Command::Keys, Command::About] {
                 item(app, ui, command);
@@ -54,6 +71,10 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
                 app.send(Command::Export);
             }
             ui.add_space(theme::space::S);
+            if ui.available_width() < ROOM_FOR_PRESETS {
+                // They stand in the menu as well.
+                return;
+            }
             for command in [
                 Command::PresetDepth,
                 Command::PresetMethods,
@@ -116,6 +137,7 @@ fn item(app: &mut App, ui: &mut Ui, command: Command) {
         Command::ToggleOverlay => app.overlay,
         Command::ToggleLinkedDepth => app.grid.linked_depth,
         Command::Panels(count) => app.grid.panels.len() == count,
+        Command::Draw(tool) => app.region_tool() == Some(tool),
         _ => false,
     };
     let mut entry = Button::selectable(on, command.label());
