@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use ::image::{DynamicImage, ImageDecoder as _, ImageError, ImageReader, Limits};
 
+use super::dicom;
+use super::display::Presentation;
 use super::hash::sha256_hex;
+use super::record::Record;
 use super::sniff::{Content, content_of, format_name, png_size, why_incomplete};
 use crate::error::Result;
-use crate::text::fault;
+use crate::text::{dicom as words, fault};
 
 /// Shortest side that is accepted, in pixels. A smaller picture is no X-ray.
 pub const MIN_SIDE: u32 = 32;
@@ -35,6 +38,8 @@ pub struct Origin {
     pub format: String,
     /// Bits per sample as stored.
     pub bits: u32,
+    /// The file stores colours, even if all of them are grey.
+    pub colour: bool,
     /// SHA-256 of the file's bytes, lower-case hexadecimal.
     pub sha256: String,
 }
@@ -48,25 +53,42 @@ pub struct Image {
     pub height: usize,
     /// 1 (grey) or 3 (red, green, blue). A colour file whose three planes are equal has 1.
     pub channels: usize,
-    /// Planar `[channels, height, width]`, in stored units: 0..=255 or 0..=65535.
+    /// Planar `[channels, height, width]`, in stored units: 0..=255 or 0..=65535. Of DICOM files 0 to
+    /// `2^bits - 1` with air dark: signed values are moved up, and where small values are bright the scale
+    /// is turned; [`Presentation::stored`] is the way back.
     pub values: Vec<f32>,
-    /// The largest value that the file's type can hold: 255, 65535, or for float files 1 where
-    /// all values lie within 0..=1 and else the largest value.
+    /// The largest value that the file's type can hold: 255, 65535, `2^bits - 1` for DICOM, or for float
+    /// files 1 where all values lie within 0..=1 and else the largest value.
     pub max_value: f32,
     /// Where it came from.
     pub origin: Origin,
+    /// How the file asks to be shown. A model's input never depends on it.
+    pub presentation: Presentation,
+    /// What a DICOM header says beside the pixels.
+    pub record: Option<Box<Record>>,
+    /// What to know about the file.
+    pub notices: Vec<String>,
 }
 
 impl Image {
-    /// Reads a PNG, JPEG, TIFF, BMP or WebP file, 8 or 16 bit, grey or colour; what it is is told by
-    /// its content. Alpha is dropped. An orientation that a camera recorded (EXIF) is applied.
+    /// Reads a PNG, JPEG, TIFF, BMP, WebP or DICOM file, 8 or 16 bit, grey or colour; what it is is told
+    /// by its content. Alpha is dropped. An orientation that a camera recorded (EXIF) is applied. Of several
+    /// frames the first is read.
     ///
     /// # Errors
-    /// One sentence that names the file: missing, a folder, empty, another kind of file, DICOM (not
-    /// yet), cut short or damaged, or a size outside [`MIN_SIDE`]..=[`MAX_SIDE`] or [`MAX_PIXELS`],
-    /// which is refused by the header before anything is allocated.
+    /// One sentence that names the file: missing, a folder, empty, another kind of file, cut short or
+    /// damaged, or a size outside [`MIN_SIDE`]..=[`MAX_SIDE`] or [`MAX_PIXELS`], which is refused by the
+    /// header before anything is allocated.
     pub fn open(path: &Path) -> Result<Self> {
-        let expected = "an image file (PNG, JPEG, TIFF, BMP or WebP)";
+        Self::open_frame(path, 0)
+    }
+
+    /// As [`Image::open`], frame `frame` (from 0) of a DICOM file.
+    ///
+    /// # Errors
+    /// As [`Image::open`]; also a frame that the file does not have.
+    pub fn open_frame(path: &Path, frame: usize) -> Result<Self> {
+        let expected = "an image file (PNG, JPEG, TIFF, BMP, WebP or DICOM)";
         let file = File::open(path).map_err(|error| fault::read(path, &error))?;
         let facts = file.metadata().map_err(|error| fault::read(path, &error))?;
         if facts.is_dir() {
@@ -86,7 +108,7 @@ impl Image {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        Self::from_bytes(&name, Some(path), &bytes)
+        Self::frame_from_bytes(&name, Some(path), &bytes, frame)
     }
 
     /// Reads an image file that is in memory already. `name` is its short name; `path`, where there
@@ -95,16 +117,33 @@ impl Image {
     /// # Errors
     /// As [`Image::open`].
     pub fn from_bytes(name: &str, path: Option<&Path>, bytes: &[u8]) -> Result<Self> {
+        Self::frame_from_bytes(name, path, bytes, 0)
+    }
+
+    /// As [`Image::from_bytes`], frame `frame` (from 0) of a DICOM file.
+    ///
+    /// # Errors
+    /// As [`Image::open_frame`].
+    pub fn frame_from_bytes(
+        name: &str,
+        path: Option<&Path>,
+        bytes: &[u8],
+        frame: usize,
+    ) -> Result<Self> {
         let shown = path.unwrap_or(Path::new(name));
         if bytes.is_empty() {
             return Err(fault::empty_file(shown));
         }
         let format = match content_of(bytes) {
             Content::Raster(format) => format,
-            Content::Dicom => return Err(fault::dicom_not_yet(shown)),
+            Content::Dicom => return dicom::read(name, path, bytes, frame),
             Content::Other(found) => return Err(fault::not_an_image(shown, found)),
         };
+        if frame > 0 {
+            return Err(fault::no_such_frame(shown, frame + 1));
+        }
         let format_name = format_name(format);
+        let named_dicom = name.to_lowercase().ends_with(".dcm");
         if let Some((width, height)) = png_size(bytes) {
             check_size(shown, width, height)?;
         }
@@ -151,8 +190,15 @@ impl Image {
                 path: path.map(Path::to_path_buf),
                 format: format_name.to_owned(),
                 bits: planes.bits,
+                colour: planes.colour,
                 sha256: sha256_hex(bytes),
             },
+            presentation: Presentation::default(),
+            record: None,
+            notices: named_dicom
+                .then(|| words::not_dicom(&format!("a {format_name}")))
+                .into_iter()
+                .collect(),
         })
     }
 
@@ -197,8 +243,12 @@ impl Image {
                 path: None,
                 format: "values".to_owned(),
                 bits: 32,
+                colour: channels == 3,
                 sha256: sha256_hex(&bytes),
             },
+            presentation: Presentation::default(),
+            record: None,
+            notices: Vec::new(),
             values,
         })
     }
@@ -281,6 +331,7 @@ fn decoder_fault(path: &Path, format: &str, error: &ImageError) -> crate::Error 
 /// Decoded samples, planar, alpha dropped, equal colour planes collapsed.
 struct Planes {
     channels: usize,
+    colour: bool,
     bits: u32,
     values: Vec<f32>,
 }
@@ -326,6 +377,7 @@ impl Planes {
         }
         Self {
             channels,
+            colour: kept == 3,
             bits,
             values,
         }

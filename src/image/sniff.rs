@@ -6,6 +6,8 @@
 
 use ::image::ImageFormat;
 
+use super::dicom::is_dicom;
+
 /// What the first bytes say.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Content {
@@ -19,7 +21,7 @@ pub(super) enum Content {
 
 /// Tells what `bytes` are from their content alone.
 pub(super) fn content_of(bytes: &[u8]) -> Content {
-    if bytes.get(128..132) == Some(b"DICM") || starts_like_bare_dicom(bytes) {
+    if is_dicom(bytes) {
         return Content::Dicom;
     }
     match ::image::guess_format(bytes) {
@@ -48,15 +50,6 @@ pub(super) fn format_name(format: ImageFormat) -> &'static str {
         ImageFormat::WebP => "WebP",
         _ => "image",
     }
-}
-
-/// DICOM written without its 128-byte preamble: a data element of group 0002 or 0008 with an
-/// explicit value representation.
-fn starts_like_bare_dicom(bytes: &[u8]) -> bool {
-    matches!(
-        bytes.get(..6),
-        Some([0x02 | 0x08, 0, _, 0, b'A'..=b'Z', b'A'..=b'Z'])
-    )
 }
 
 fn name_of_other(bytes: &[u8]) -> &'static str {
@@ -226,7 +219,8 @@ mod tests {
         let mut dicom = vec![0; 128];
         dicom.extend(b"DICM\x02\x00");
         assert_eq!(content_of(&dicom), Content::Dicom);
-        assert_eq!(content_of(b"\x08\x00\x05\x00CS\x0a\x00"), Content::Dicom);
+        let bare = b"\x08\x00\x05\x00CS\x02\x00AB\x08\x00\x08\x00CS\x00\x00\x08\x00\x16\x00UI\x00\x00";
+        assert_eq!(content_of(bare), Content::Dicom);
         assert_eq!(
             content_of(b"\x89PNG\r\n\x1a\n...."),
             Content::Raster(ImageFormat::Png)

@@ -2,6 +2,7 @@
 //!
 //! * [`bench`]: the program's own timings
 //! * [`device`]: where the arithmetic runs
+//! * [`dicom`]: what a DICOM file is and what is wrong inside one
 //! * [`fact`]: what is known about a network
 //! * [`fault`]: the sentences of errors
 //! * [`measure`]: numbers that are shown with a map
@@ -14,6 +15,7 @@
 
 pub mod bench;
 pub mod device;
+pub mod dicom;
 pub mod fact;
 pub mod fault;
 pub mod figure;
