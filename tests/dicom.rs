@@ -69,8 +69,14 @@ fn stored_hash(images: &[Image]) -> String {
 fn one_line(error: &camlens::Error, path: &Path) {
     let text = error.to_string();
     assert_eq!(text.lines().count(), 1, "{text}");
-    assert!(text.contains(path.file_name().unwrap().to_str().unwrap()), "{text}");
-    assert!(text.len() > 40 && text.len() < 600 && !text.chars().any(char::is_control), "{text}");
+    assert!(
+        text.contains(path.file_name().unwrap().to_str().unwrap()),
+        "{text}"
+    );
+    assert!(
+        text.len() > 40 && text.len() < 600 && !text.chars().any(char::is_control),
+        "{text}"
+    );
 }
 
 #[test]
@@ -87,7 +93,10 @@ fn generated_files_are_read_exactly_and_shown_as_expected() {
             match Image::open(&path) {
                 Err(error) => one_line(&error, &path),
                 // A damaged JPEG 2000 may still hold a picture; a PNG under another name does.
-                Ok(image) => assert!(name.starts_with("93") && !image.notices.is_empty(), "{name} opened"),
+                Ok(image) => assert!(
+                    name.starts_with("93") && !image.notices.is_empty(),
+                    "{name} opened"
+                ),
             }
             continue;
         }
@@ -102,13 +111,20 @@ fn generated_files_are_read_exactly_and_shown_as_expected() {
             near(lo, "stored_min", 8.0);
             near(hi, "stored_max", 8.0);
             let all: Vec<f64> = images.iter().flat_map(stored).collect();
-            near(all.iter().sum::<f64>() / all.len() as f64, "stored_mean", 0.05);
+            near(
+                all.iter().sum::<f64>() / all.len() as f64,
+                "stored_mean",
+                0.05,
+            );
         } else {
             near(lo, "stored_min", 0.0);
             near(hi, "stored_max", 0.0);
             let hash = stored_hash(&images);
             // The folder's first hash lost its last digit.
-            assert!(hash.starts_with(entry["stored_sha256_le"].as_str().unwrap()), "{name}: {hash}");
+            assert!(
+                hash.starts_with(entry["stored_sha256_le"].as_str().unwrap()),
+                "{name}: {hash}"
+            );
         }
         let expected = folder.join("expected").join(name.replace(".dcm", ".png"));
         if expected.exists() {
@@ -165,12 +181,20 @@ fn public_files_are_read_or_refused_as_the_table_says() {
                 }
             }
             Ok(first) => {
-                println!("{name}: {:?} {} bits, {:?}", first.size(), first.origin.bits, first.notices);
+                println!(
+                    "{name}: {:?} {} bits, {:?}",
+                    first.size(),
+                    first.origin.bits,
+                    first.notices
+                );
                 if !decodable && !extended {
                     wrong.push(format!("{name} opened, the table says {truth}"));
                     continue;
                 }
-                let Some((lo, hi)) = truth.split_once("min").and_then(|(_, rest)| rest.split_once(" max")) else {
+                let Some((lo, hi)) = truth
+                    .split_once("min")
+                    .and_then(|(_, rest)| rest.split_once(" max"))
+                else {
                     continue;
                 };
                 if first.origin.colour {
@@ -178,7 +202,8 @@ fn public_files_are_read_or_refused_as_the_table_says() {
                 }
                 let (lo, hi): (f64, f64) = (lo.parse().unwrap(), hi.parse().unwrap());
                 let (a, b) = extremes(&frames(&path));
-                let lossy = first.record.as_ref().unwrap().facts.lossy || cells[3].ends_with("JPEG 2000 Image Compression");
+                let lossy = first.record.as_ref().unwrap().facts.lossy
+                    || cells[3].ends_with("JPEG 2000 Image Compression");
                 let by = if lossy { 2.0 + 0.002 * hi.abs() } else { 1e-6 };
                 if (a - lo).abs() > by || (b - hi).abs() > by {
                     wrong.push(format!("{name}: read {a} to {b}, the table says {truth}"));
@@ -206,9 +231,17 @@ fn the_same_picture_in_any_coding_is_the_same_to_model_and_eye() {
     for number in ["03", "04", "06", "07", "08", "09", "10", "11", "19", "25"] {
         let image = open(number);
         assert_eq!(image.max_value, 4095.0, "{number}");
-        assert_eq!(image.values, truth.values, "{number}: a model sees another picture");
+        assert_eq!(
+            image.values, truth.values,
+            "{number}: a model sees another picture"
+        );
         let other = render_grey(&image, &Display::default_for(&image));
-        let worst = other.as_raw().iter().zip(seen.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
+        let worst = other
+            .as_raw()
+            .iter()
+            .zip(seen.as_raw())
+            .map(|(a, b)| a.abs_diff(*b))
+            .max();
         assert!(worst <= Some(1), "{number}: {worst:?}");
     }
     // Windows change the eye's picture, never the model's.

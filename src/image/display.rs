@@ -187,6 +187,18 @@ impl Display {
         Self { voi, invert: false }
     }
 
+    /// What the window starts with: as [`Display::default_for`], but plain files of 8 bits as they are, since
+    /// whoever made them chose their grey levels.
+    pub fn at_first(image: &Image) -> Self {
+        if image.record.is_none() && image.origin.bits == 8 {
+            return Self {
+                voi: range(&image.presentation, [0.0, 255.0]),
+                invert: false,
+            };
+        }
+        Self::default_for(image)
+    }
+
     /// A window by center and width, linear.
     pub fn window(center: f64, width: f64) -> Self {
         Self {
@@ -284,7 +296,11 @@ fn full(image: &Image) -> Voi {
         .fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| {
             (lo.min(v), hi.max(v))
         });
-    let ends = if lo < hi { [lo, hi] } else { [0.0, image.max_value] };
+    let ends = if lo < hi {
+        [lo, hi]
+    } else {
+        [0.0, image.max_value]
+    };
     range(shown, ends)
 }
 
@@ -379,7 +395,8 @@ pub fn render(image: &Image, display: &Display) -> RgbImage {
             .zip(green.par_chunks(CHUNK))
             .zip(blue.par_chunks(CHUNK))
             .for_each(|(((pixels, red), green), blue)| {
-                for (((pixel, r), g), b) in pixels.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
+                for (((pixel, r), g), b) in pixels.chunks_exact_mut(3).zip(red).zip(green).zip(blue)
+                {
                     pixel.copy_from_slice(&Rgb([*r, *g, *b]).0);
                 }
             }),

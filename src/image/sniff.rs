@@ -219,7 +219,8 @@ mod tests {
         let mut dicom = vec![0; 128];
         dicom.extend(b"DICM\x02\x00");
         assert_eq!(content_of(&dicom), Content::Dicom);
-        let bare = b"\x08\x00\x05\x00CS\x02\x00AB\x08\x00\x08\x00CS\x00\x00\x08\x00\x16\x00UI\x00\x00";
+        let bare =
+            b"\x08\x00\x05\x00CS\x02\x00AB\x08\x00\x08\x00CS\x00\x00\x08\x00\x16\x00UI\x00\x00";
         assert_eq!(content_of(bare), Content::Dicom);
         assert_eq!(
             content_of(b"\x89PNG\r\n\x1a\n...."),

@@ -10,8 +10,11 @@ pub mod comparison;
 mod facts;
 mod figure;
 pub mod grid;
+pub mod inspect;
+pub mod listing;
 mod picture;
 pub mod samples;
+pub mod view;
 mod worker;
 
 use std::collections::{HashMap, HashSet};

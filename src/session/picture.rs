@@ -8,7 +8,9 @@ use candle_core::Device;
 use super::samples;
 use crate::error::Result;
 use crate::export::read_npy;
-use crate::image::{DisplayWindow, Image, sha256_hex, to_u8};
+use crate::image::display::{Display, render};
+use crate::image::record::{DicomFacts, Identity};
+use crate::image::{Image, sha256_hex};
 use crate::model::Model;
 use crate::plan::ImageSource;
 use crate::preprocess::{ModelInput, Recipe, picture_of, prepare};
@@ -60,8 +62,8 @@ impl Picture {
         Self {
             name,
             sha256: image.origin.sha256.clone(),
-            display: Arc::new(to_u8(&image, DisplayWindow::default_for(&image))),
-            notices: Vec::new(),
+            display: Arc::new(render(&image, &Display::at_first(&image))),
+            notices: image.notices.clone(),
             content: Content::Image(Box::new(image)),
         }
     }
@@ -83,10 +85,28 @@ impl Picture {
         Ok(Self {
             name,
             sha256: sha256_hex(&bytes),
-            display: Arc::new(to_u8(&image, DisplayWindow::default_for(&image))),
+            display: Arc::new(render(&image, &Display::at_first(&image))),
             notices: vec![notice::ready_input()],
             content: Content::Ready(input),
         })
+    }
+
+    /// Stored values and how they may be shown; `None` for a ready model input.
+    pub fn image(&self) -> Option<&Image> {
+        match &self.content {
+            Content::Image(image) => Some(image),
+            Content::Ready(_) => None,
+        }
+    }
+
+    /// What a DICOM header says, without identity.
+    pub fn facts(&self) -> Option<&DicomFacts> {
+        Some(&self.image()?.record.as_ref()?.facts)
+    }
+
+    /// Who a DICOM picture is of. For the screen only: nothing that is written may carry it.
+    pub fn identity(&self) -> Option<&Identity> {
+        Some(&self.image()?.record.as_ref()?.identity)
     }
 
     /// Size of the source, `[width, height]`.

@@ -11,13 +11,17 @@ pub const DEFLATE_BROKEN: &str = "its deflated data set does not unpack";
 /// The data set would be larger than any file that is read.
 pub const DEFLATE_LARGE: &str = "its deflated data set unpacks to more than 1 GiB";
 /// A variant of JPEG that is not DICOM's.
-pub const JPEG_KIND: &str = "its JPEG is of a kind that DICOM does not allow (hierarchical or arithmetic)";
+pub const JPEG_KIND: &str =
+    "its JPEG is of a kind that DICOM does not allow (hierarchical or arithmetic)";
 /// A progressive JPEG of more than 8 bits.
-pub const JPEG_PROGRESSIVE: &str = "its JPEG is progressive with more than 8 bits, which is not read";
+pub const JPEG_PROGRESSIVE: &str =
+    "its JPEG is progressive with more than 8 bits, which is not read";
 /// Chroma of a lossless JPEG on another grid.
-pub const JPEG_SAMPLING: &str = "its lossless JPEG has components of different sizes, which is not read";
+pub const JPEG_SAMPLING: &str =
+    "its lossless JPEG has components of different sizes, which is not read";
 /// JPEG-LS with restart markers.
-pub const JPEG_LS_RESTART: &str = "its JPEG-LS uses restart markers or a mapping table, which is not read";
+pub const JPEG_LS_RESTART: &str =
+    "its JPEG-LS uses restart markers or a mapping table, which is not read";
 /// JPEG 2000 whose tiles or precincts are implausibly small.
 pub const JPEG_2000_PIECES: &str = "its JPEG 2000 is cut into more pieces than any encoder makes";
 /// An overlong list of RLE segments.
@@ -86,8 +90,13 @@ pub fn not_dicom(found: &str) -> String {
 /// Lossy compression, by the header's word.
 pub const LOSSY: &str = "The picture was compressed with loss before it reached this program";
 
+/// Decoded values that no sound file has.
+pub const DOUBTFUL: &str =
+    "The compressed pixels look damaged: values lie outside the range that the header promises";
+
 /// Pixels that are not square.
-pub const OBLONG: &str = "Pixels are not square: the picture is shown as stored, lengths across and down do not compare";
+pub const OBLONG: &str =
+    "Pixels are not square: the picture is shown as stored, lengths across and down do not compare";
 
 /// No transfer syntax was named.
 pub fn guessed_syntax(name: &str) -> String {

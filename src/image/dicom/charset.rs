@@ -1,8 +1,9 @@
 //! Character sets of names (PS3.3, C.12.1.1.2; PS3.5, 6.1).
 
 use encoding_rs::{
-    BIG5, EUC_KR, Encoding, GB18030, GBK, ISO_2022_JP, ISO_8859_2, ISO_8859_3, ISO_8859_4, ISO_8859_5, ISO_8859_6,
-    ISO_8859_7, ISO_8859_8, SHIFT_JIS, UTF_8, WINDOWS_874, WINDOWS_1252, WINDOWS_1254,
+    BIG5, EUC_KR, Encoding, GB18030, GBK, ISO_2022_JP, ISO_8859_2, ISO_8859_3, ISO_8859_4,
+    ISO_8859_5, ISO_8859_6, ISO_8859_7, ISO_8859_8, SHIFT_JIS, UTF_8, WINDOWS_874, WINDOWS_1252,
+    WINDOWS_1254,
 };
 
 /// Text of `bytes` under the file's Specific Character Set, whose values are separated by backslashes.
@@ -35,7 +36,10 @@ pub(super) fn decode(bytes: &[u8], sets: &str) -> String {
 
 fn single(set: &str) -> &'static Encoding {
     let number = set.rsplit("IR ").next().unwrap_or("").rsplit("IR_").next();
-    match number.map(|n| n.rsplit(' ').next().unwrap_or(n)).unwrap_or("") {
+    match number
+        .map(|n| n.rsplit(' ').next().unwrap_or(n))
+        .unwrap_or("")
+    {
         "101" => ISO_8859_2,
         "109" => ISO_8859_3,
         "110" => ISO_8859_4,
@@ -100,7 +104,8 @@ mod tests {
     #[test]
     fn names_of_the_standard() {
         // PS3.5, annexes H and I.
-        let yamada = b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B";
+        let yamada =
+            b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B";
         assert_eq!(
             person(&decode(yamada, "\\ISO 2022 IR 87")),
             "Yamada, Tarou = \u{5c71}\u{7530}, \u{592a}\u{90ce} = \u{3084}\u{307e}\u{3060}, \u{305f}\u{308d}\u{3046}"
@@ -110,7 +115,10 @@ mod tests {
             person(&decode(hong, "\\ISO 2022 IR 149")),
             "Hong, Gildong = \u{6d2a}, \u{5409}\u{6d1e}"
         );
-        assert_eq!(decode(b"Buc^J\xe9r\xf4me", "ISO_IR 100"), "Buc^J\u{e9}r\u{f4}me");
+        assert_eq!(
+            decode(b"Buc^J\xe9r\xf4me", "ISO_IR 100"),
+            "Buc^J\u{e9}r\u{f4}me"
+        );
         assert_eq!(decode(b"\xbb\xee^", "ISO_IR 144"), "\u{41b}\u{44e}^");
         assert_eq!(decode("W\u{e4}ng^".as_bytes(), "ISO_IR 192"), "W\u{e4}ng^");
     }

@@ -64,9 +64,6 @@ pub(super) struct Element<'a> {
     pub(super) value: &'a [u8],
     /// The value ended with a delimiter: pixels are encapsulated.
     pub(super) delimited: bool,
-    /// How many bytes the header promised beyond the end of the file; 0 for whole elements. Only the
-    /// last element can be short.
-    pub(super) missing: usize,
     /// Value representation, where the file names it.
     pub(super) vr: Option<[u8; 2]>,
     pub(super) coding: Coding,
@@ -85,7 +82,6 @@ pub(super) struct Broken {
 #[derive(Clone, Debug)]
 pub(super) struct DataSet<'a> {
     elements: Vec<Element<'a>>,
-    pub(super) coding: Coding,
     /// Where walking stopped before the end, if it did.
     pub(super) broken: Option<Broken>,
     /// Bytes that were walked.
@@ -130,7 +126,19 @@ fn header_at(bytes: &[u8], at: usize, coding: Coding) -> Option<Header> {
     }
     let long = matches!(
         &vr,
-        b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN" | b"UR" | b"UT" | b"UV"
+        b"OB"
+            | b"OD"
+            | b"OF"
+            | b"OL"
+            | b"OV"
+            | b"OW"
+            | b"SQ"
+            | b"SV"
+            | b"UC"
+            | b"UN"
+            | b"UR"
+            | b"UT"
+            | b"UV"
     );
     let (length, size) = if long {
         (coding.u32(four(bytes, at + 8)?), 12)
@@ -147,7 +155,12 @@ fn header_at(bytes: &[u8], at: usize, coding: Coding) -> Option<Header> {
 }
 
 /// Index behind the delimiter that ends the items from `at`, and index of the delimiter.
-fn end_of_items(bytes: &[u8], mut at: usize, coding: Coding, depth: usize) -> Option<(usize, usize)> {
+fn end_of_items(
+    bytes: &[u8],
+    mut at: usize,
+    coding: Coding,
+    depth: usize,
+) -> Option<(usize, usize)> {
     if depth > MAX_DEPTH {
         return None;
     }
@@ -169,7 +182,12 @@ fn end_of_items(bytes: &[u8], mut at: usize, coding: Coding, depth: usize) -> Op
 }
 
 /// Index behind the delimiter that ends the item whose elements start at `at`, and index of it.
-fn end_of_item(bytes: &[u8], mut at: usize, coding: Coding, depth: usize) -> Option<(usize, usize)> {
+fn end_of_item(
+    bytes: &[u8],
+    mut at: usize,
+    coding: Coding,
+    depth: usize,
+) -> Option<(usize, usize)> {
     loop {
         let header = header_at(bytes, at, coding)?;
         if header.tag == ITEM_END {
@@ -177,7 +195,11 @@ fn end_of_item(bytes: &[u8], mut at: usize, coding: Coding, depth: usize) -> Opt
         }
         at += header.size;
         at = if header.length == UNDEFINED {
-            let inner = if header.unknown { Coding::IMPLICIT } else { coding };
+            let inner = if header.unknown {
+                Coding::IMPLICIT
+            } else {
+                coding
+            };
             end_of_items(bytes, at, inner, depth + 1)?.0
         } else {
             at.checked_add(header.length as usize)?
@@ -194,22 +216,41 @@ impl<'a> DataSet<'a> {
     pub(super) fn read(bytes: &'a [u8], coding: Coding, goes_on: impl Fn(Tag) -> bool) -> Self {
         let mut found = Self {
             elements: Vec::new(),
-            coding,
             broken: None,
             length: 0,
         };
         let mut at = 0;
         let mut last = 0;
         while at < bytes.len() {
-            let cut = Some(Broken { tag: last, cut: true });
+            let cut = Some(Broken {
+                tag: last,
+                cut: true,
+            });
             let Some(header) = header_at(bytes, at, coding) else {
                 // Padding behind the last element is no fault.
                 let rest = bytes.get(at..).unwrap_or_default();
-                found.broken = if rest.iter().all(|b| *b == 0) { None } else { cut };
+                found.broken = if rest.iter().all(|b| *b == 0) {
+                    None
+                } else {
+                    cut
+                };
                 break;
             };
             if !goes_on(header.tag) {
                 break;
+            }
+            if header.tag >> 16 == 0xFFFE {
+                // An item or delimiter without its sequence, which some writers leave behind: what it holds
+                // is walked over.
+                let length = if header.length == UNDEFINED {
+                    0
+                } else {
+                    header.length as usize
+                };
+                at = at.saturating_add(8).saturating_add(length);
+                if at <= bytes.len() {
+                    continue;
+                }
             }
             if header.tag >> 16 == 0xFFFE || header.tag >> 16 == 0 {
                 found.broken = Some(Broken {
@@ -258,7 +299,6 @@ impl<'a> DataSet<'a> {
                 tag: header.tag,
                 value,
                 delimited,
-                missing,
                 vr: header.vr,
                 coding: inner,
             };
@@ -302,12 +342,6 @@ impl<'a> DataSet<'a> {
     pub(super) fn u16(&self, tag: Tag) -> Option<u16> {
         let element = self.get(tag)?;
         Some(element.coding.u16(two(element.value, 0)?))
-    }
-
-    /// A binary number of 32 bits.
-    pub(super) fn u32(&self, tag: Tag) -> Option<u32> {
-        let element = self.get(tag)?;
-        Some(element.coding.u32(four(element.value, 0)?))
     }
 
     /// All 16-bit numbers of a value.
@@ -393,7 +427,11 @@ pub(super) fn bare_coding(bytes: &[u8]) -> Option<Coding> {
             };
             let named = two(bytes, at + 4).is_some_and(|vr| vr.iter().all(u8::is_ascii_uppercase));
             let first = index > 0 || matches!(header.tag >> 16, 0x0002 | 0x0004 | 0x0008);
-            if !first || header.tag >> 16 > 0x0020 || header.tag <= last && index > 0 || named != coding.explicit {
+            if !first
+                || header.tag >> 16 > 0x0020
+                || header.tag <= last && index > 0
+                || named != coding.explicit
+            {
                 return false;
             }
             if header.length == UNDEFINED {

@@ -63,7 +63,9 @@ impl PixelHeader {
                 .ok_or_else(|| words::attribute(name, None))
                 .map(usize::from)
         };
-        let wrong = |name: &str, found: &dyn std::fmt::Display| words::attribute(name, Some(&found.to_string()));
+        let wrong = |name: &str, found: &dyn std::fmt::Display| {
+            words::attribute(name, Some(&found.to_string()))
+        };
         let (rows, columns) = (needed(ROWS, "Rows")?, needed(COLUMNS, "Columns")?);
         if rows == 0 || columns == 0 {
             return Err(wrong("Rows x Columns", &format!("{rows} x {columns}")));
@@ -72,7 +74,9 @@ impl PixelHeader {
         let samples = set.u16(0x0028_0002).map_or(1, usize::from);
         let allocated = u32::try_from(needed(0x0028_0100, "Bits Allocated")?).unwrap_or(0);
         let stored = set.u16(0x0028_0101).map_or(allocated, u32::from);
-        let high_bit = set.u16(0x0028_0102).map_or(stored.saturating_sub(1), u32::from);
+        let high_bit = set
+            .u16(0x0028_0102)
+            .map_or(stored.saturating_sub(1), u32::from);
         if !matches!(allocated, 1 | 8 | 16 | 32) && !(float && allocated == 64) {
             return Err(wrong("Bits Allocated", &allocated));
         }
@@ -96,7 +100,9 @@ impl PixelHeader {
         let fits = match photometric {
             Photometric::Mono1 | Photometric::Mono2 | Photometric::Palette => samples == 1,
             Photometric::Ybr422 => samples == 3 && allocated == 8 && columns % 2 == 0,
-            Photometric::Rgb | Photometric::Ybr => samples == 3 && (allocated == 8 || allocated == 16),
+            Photometric::Rgb | Photometric::Ybr => {
+                samples == 3 && (allocated == 8 || allocated == 16)
+            }
         };
         if !fits {
             let found = format!(
@@ -178,7 +184,8 @@ fn pair(numbers: &[f64]) -> Option<[f64; 2]> {
 fn luts(set: &DataSet<'_>, tag: Tag, signed: bool) -> Vec<Lut> {
     let mut found = Vec::new();
     for item in set.items(tag, MOST_LUTS) {
-        let (Some(descriptor), Some(data)) = (item.words(0x0028_3002), item.words(0x0028_3006)) else {
+        let (Some(descriptor), Some(data)) = (item.words(0x0028_3002), item.words(0x0028_3006))
+        else {
             continue;
         };
         let &[entries, first, bits] = descriptor.as_slice() else {
@@ -206,7 +213,11 @@ fn luts(set: &DataSet<'_>, tag: Tag, signed: bool) -> Vec<Lut> {
 
 /// Entries of a table; those of 8 bits may stand two in a word.
 pub(super) fn entries_of(count: u16, bits: u16, words: Vec<u16>) -> Option<Vec<u16>> {
-    let count = if count == 0 { 1 << 16 } else { usize::from(count) };
+    let count = if count == 0 {
+        1 << 16
+    } else {
+        usize::from(count)
+    };
     let mut values = if bits <= 8 && words.len() < count {
         words.iter().flat_map(|w| [w & 0xFF, w >> 8]).collect()
     } else {
@@ -224,7 +235,11 @@ pub(super) fn presentation(set: &DataSet<'_>, header: &PixelHeader, frame: usize
         return shown;
     }
     let transform = groups.of(0x0028_9145);
-    let slope = transform.decimals(SLOPE).first().copied().filter(|s| *s != 0.0);
+    let slope = transform
+        .decimals(SLOPE)
+        .first()
+        .copied()
+        .filter(|s| *s != 0.0);
     let intercept = transform.decimals(INTERCEPT).first().copied();
     let mut tables = luts(set, MODALITY_LUT, header.signed);
     shown.modality = if tables.is_empty() {
@@ -290,7 +305,11 @@ fn windows(set: &DataSet<'_>) -> Vec<Window> {
     let mut names = names.split('\\').map(str::trim);
     let centers = set.decimals(WINDOW_CENTER);
     let widths = set.decimals(WINDOW_WIDTH);
-    let least = if function == VoiFunction::Linear { 1.0 } else { f64::MIN_POSITIVE };
+    let least = if function == VoiFunction::Linear {
+        1.0
+    } else {
+        f64::MIN_POSITIVE
+    };
     let pairs = centers.into_iter().zip(widths).take(MOST_LUTS);
     pairs
         .enumerate()
@@ -322,7 +341,12 @@ fn padding(set: &DataSet<'_>, header: &PixelHeader) -> Option<[f64; 2]> {
 }
 
 /// What may be written about the file.
-pub(super) fn facts(set: &DataSet<'_>, meta: &DataSet<'_>, syntax: Syntax, frame: usize) -> DicomFacts {
+pub(super) fn facts(
+    set: &DataSet<'_>,
+    meta: &DataSet<'_>,
+    syntax: Syntax,
+    frame: usize,
+) -> DicomFacts {
     let groups = Groups::new(set, frame);
     let transform = groups.of(0x0028_9145);
     let voi = groups.of(0x0028_9132);
@@ -336,7 +360,10 @@ pub(super) fn facts(set: &DataSet<'_>, meta: &DataSet<'_>, syntax: Syntax, frame
         transfer_syntax: syntax.name.to_owned(),
         rows: set.u16(ROWS).map_or(0, usize::from),
         columns: set.u16(COLUMNS).map_or(0, usize::from),
-        frames: set.decimals(0x0028_0008).first().map_or(1, |v| v.max(1.0) as usize),
+        frames: set
+            .decimals(0x0028_0008)
+            .first()
+            .map_or(1, |v| v.max(1.0) as usize),
         frame: frame + 1,
         samples_per_pixel: set.u16(0x0028_0002).map_or(1, usize::from),
         photometric: set.text(PHOTOMETRIC).unwrap_or_default(),
@@ -393,6 +420,10 @@ pub(super) fn identity(set: &DataSet<'_>) -> Identity {
         study_date: text(0x0008_0020),
         study_description: text(0x0008_1030),
         institution: text(0x0008_0080),
-        uids: [set.text(0x0020_000D), set.text(0x0020_000E), set.text(0x0008_0018)],
+        uids: [
+            set.text(0x0020_000D),
+            set.text(0x0020_000E),
+            set.text(0x0008_0018),
+        ],
     }
 }

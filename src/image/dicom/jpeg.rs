@@ -294,9 +294,9 @@ fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
 
 /// Places of the 64 coefficients in the order in which they are coded.
 const ZIGZAG: [usize; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
-    28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
-    47, 55, 62, 63,
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
+    13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,
+    52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
 
 impl State {
@@ -308,7 +308,11 @@ impl State {
             let total = counts.iter().map(|c| usize::from(*c)).sum::<usize>();
             let (Some(symbols), tables) = (
                 rest.get(..total),
-                if head >> 4 == 0 { &mut self.dc } else { &mut self.ac },
+                if head >> 4 == 0 {
+                    &mut self.dc
+                } else {
+                    &mut self.ac
+                },
             ) else {
                 return broken();
             };
@@ -328,7 +332,9 @@ impl State {
         while let Some((&head, rest)) = body.split_first() {
             let wide = head >> 4 != 0;
             let size = if wide { 128 } else { 64 };
-            let (Some(numbers), Some(slot)) = (rest.get(..size), self.quant.get_mut(usize::from(head & 15))) else {
+            let (Some(numbers), Some(slot)) =
+                (rest.get(..size), self.quant.get_mut(usize::from(head & 15)))
+            else {
                 return broken();
             };
             let mut table = [0; 64];
@@ -426,7 +432,8 @@ impl State {
             return broken();
         };
         let count = usize::from(count);
-        let (Some(selectors), Some(&[first, _last, low])) = (rest.get(..2 * count), rest.get(2 * count..2 * count + 3))
+        let (Some(selectors), Some(&[first, _last, low])) =
+            (rest.get(..2 * count), rest.get(2 * count..2 * count + 3))
         else {
             return broken();
         };
@@ -450,7 +457,13 @@ impl State {
                 };
                 tables.push((*index, table));
             }
-            lossless_scan(frame, &tables, [u32::from(first), u32::from(low & 15)], self.restart, &mut bits)?;
+            lossless_scan(
+                frame,
+                &tables,
+                [u32::from(first), u32::from(low & 15)],
+                self.restart,
+                &mut bits,
+            )?;
         } else {
             let mut tables = Vec::new();
             for (index, dc, ac) in &parts {
@@ -486,7 +499,10 @@ impl State {
             for (index, (plane, c)) in frame.planes.iter().zip(&frame.components).enumerate() {
                 for (y, row) in samples.chunks_exact_mut(frame.width * count).enumerate() {
                     let from = (y * c.v / frame.most[1]) * plane.stride;
-                    let line = plane.values.get(from..from + plane.stride).unwrap_or_default();
+                    let line = plane
+                        .values
+                        .get(from..from + plane.stride)
+                        .unwrap_or_default();
                     for (x, pixel) in row.chunks_exact_mut(count).enumerate() {
                         pixel[index] = line.get(x * c.h / frame.most[0]).copied().unwrap_or(0);
                     }
@@ -584,10 +600,18 @@ struct Part<'a> {
 }
 
 /// Sequential DCT (T.81, annex F).
-fn dct_scan(frame: &mut Frame, parts: &[Part<'_>], restart: usize, bits: &mut Bits<'_>) -> Result<()> {
+fn dct_scan(
+    frame: &mut Frame,
+    parts: &[Part<'_>],
+    restart: usize,
+    bits: &mut Bits<'_>,
+) -> Result<()> {
     let alone = parts.len() == 1;
     let units = {
-        let c = parts.first().and_then(|p| frame.components.get(p.index)).copied();
+        let c = parts
+            .first()
+            .and_then(|p| frame.components.get(p.index))
+            .copied();
         let c = c.unwrap_or_default();
         if alone {
             // A scan of one component has no padding to whole units.

@@ -11,6 +11,9 @@ pub(super) struct Decoded {
     pub(super) bits: u32,
     /// Samples below 0 are allowed.
     pub(super) signed: bool,
+    /// How far, as a share of the range, samples lie outside of it. The code has no checksum; this is how
+    /// damage shows.
+    pub(super) beyond: f32,
 }
 
 /// Most tiles and least sides of precincts: the decoder keeps records of each, and a hostile file could ask
@@ -70,7 +73,13 @@ fn header(bytes: &[u8]) -> Result<Siz, String> {
         if let (0x52 | 0x53, Some(body)) = (marker, bytes.get(at + 4..at + 2 + length.max(2))) {
             let style = body.get(usize::from(marker == 0x53)).copied().unwrap_or(0);
             let from = if marker == 0x52 { 10 } else { 7 };
-            if (if marker == 0x52 { body.first().copied().unwrap_or(0) } else { style }) & 1 == 1 {
+            if (if marker == 0x52 {
+                body.first().copied().unwrap_or(0)
+            } else {
+                style
+            }) & 1
+                == 1
+            {
                 // The lowest resolution may be small itself.
                 let finer = body.get(from + 1..).unwrap_or_default();
                 if finer
@@ -119,8 +128,14 @@ pub(super) fn decode(bytes: &[u8], size: [usize; 3]) -> Result<Decoded, String> 
         return Err(words::CODE_BROKEN.to_owned());
     }
     // The decoder shifts all samples as if they were unsigned.
-    let shift = if siz.signed { 1_i32 << (siz.bits - 1) } else { 0 };
+    let shift = if siz.signed {
+        1_i32 << (siz.bits - 1)
+    } else {
+        0
+    };
     let (lo, hi) = (-shift, (1_i32 << siz.bits.min(30)) - 1 - shift);
+    let span = hi.saturating_sub(lo).max(1) as f32;
+    let mut beyond = 0.0_f32;
     let mut samples = vec![0; width * height * count];
     for (index, plane) in planes.iter().enumerate() {
         for (target, v) in samples
@@ -129,12 +144,17 @@ pub(super) fn decode(bytes: &[u8], size: [usize; 3]) -> Result<Decoded, String> 
             .step_by(count)
             .zip(plane.samples())
         {
-            *target = (v.round() as i32 - shift).clamp(lo, hi);
+            let sample = (v.round() as i32).saturating_sub(shift);
+            *target = sample.clamp(lo, hi);
+            if sample != *target {
+                beyond = beyond.max((sample as f32 - *target as f32).abs() / span);
+            }
         }
     }
     Ok(Decoded {
         samples,
         bits: siz.bits,
         signed: siz.signed,
+        beyond,
     })
 }

@@ -13,7 +13,8 @@ fn broken<T>() -> Result<T> {
 
 /// Bits of run lengths (table A.6... `J`).
 const J: [u32; 32] = [
-    0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+    0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 13,
+    14, 15,
 ];
 
 /// Bits of coded data; after a byte 0xFF one zero bit is stuffed.
@@ -232,7 +233,11 @@ impl<'a> Scan<'a> {
     /// One sample in regular mode from its neighbours and their quantised gradients.
     fn regular(&mut self, [ra, rb, rc]: [i32; 3], q: [i32; 3]) -> Option<i32> {
         let signed = 81 * q[0] + 9 * q[1] + q[2];
-        let (index, sign) = if signed < 0 { (-signed, -1) } else { (signed, 1) };
+        let (index, sign) = if signed < 0 {
+            (-signed, -1)
+        } else {
+            (signed, 1)
+        };
         let p = self.p;
         let Context { a, b, c, n } = *self.regular.get(index as usize)?;
         let guess = if rc >= ra.max(rb) {
@@ -249,7 +254,11 @@ impl<'a> Scan<'a> {
         }
         let code = self.golomb(k, p.limit)?;
         let error = if p.near == 0 && k == 0 && 2 * b <= -n {
-            if code & 1 == 1 { (code - 1) / 2 } else { -(code / 2) - 1 }
+            if code & 1 == 1 {
+                (code - 1) / 2
+            } else {
+                -(code / 2) - 1
+            }
         } else if code & 1 == 1 {
             -((code + 1) / 2)
         } else {
@@ -371,7 +380,12 @@ impl<'a> Scan<'a> {
     }
 
     /// One line of pixels whose components are coded together; `[component][sample]`.
-    fn pixels(&mut self, above: &[Vec<i32>], lines: &mut [Vec<i32>], run_index: &mut usize) -> Option<()> {
+    fn pixels(
+        &mut self,
+        above: &[Vec<i32>],
+        lines: &mut [Vec<i32>],
+        run_index: &mut usize,
+    ) -> Option<()> {
         let width = lines.first()?.len() - 2;
         let mut x = 1;
         while x <= width {
@@ -420,7 +434,9 @@ pub(super) fn decode(bytes: &[u8], size: [usize; 3]) -> Result<(Vec<u16>, u32)> 
         return broken();
     }
     while done < count {
-        let (Some(&[0xFF, marker]), Some(&[high, low])) = (bytes.get(at..at + 2), bytes.get(at + 2..at + 4)) else {
+        let (Some(&[0xFF, marker]), Some(&[high, low])) =
+            (bytes.get(at..at + 2), bytes.get(at + 2..at + 4))
+        else {
             if bytes.get(at) == Some(&0xFF) && bytes.get(at + 1) == Some(&0xFF) {
                 at += 1;
                 continue;
@@ -477,10 +493,15 @@ pub(super) fn decode(bytes: &[u8], size: [usize; 3]) -> Result<(Vec<u16>, u32)> 
                 if samples.is_empty() {
                     return broken();
                 }
-                let maxval = if preset[0] == 0 { (1 << precision) - 1 } else { preset[0] };
+                let maxval = if preset[0] == 0 {
+                    (1 << precision) - 1
+                } else {
+                    preset[0]
+                };
                 let [_, t1, t2, t3, reset] = preset;
                 let fits = maxval > 0 && maxval < 1 << precision && head.low < precision;
-                let Some(p) = Params::new(maxval, head.near, [t1, t2, t3], reset).filter(|_| fits) else {
+                let Some(p) = Params::new(maxval, head.near, [t1, t2, t3], reset).filter(|_| fits)
+                else {
                     return broken();
                 };
                 let mut scan = Scan::new(p, bytes, at);
@@ -488,7 +509,9 @@ pub(super) fn decode(bytes: &[u8], size: [usize; 3]) -> Result<(Vec<u16>, u32)> 
                 done += head.components.len();
                 at = scan.bits.at;
                 // What is left of the coded bytes up to the next marker.
-                while at < bytes.len() && !matches!(bytes.get(at..at + 2), Some([0xFF, code]) if *code >= 0x80) {
+                while at < bytes.len()
+                    && !matches!(bytes.get(at..at + 2), Some([0xFF, code]) if *code >= 0x80)
+                {
                     at += 1;
                 }
             }
@@ -510,9 +533,10 @@ struct Head {
 impl Head {
     fn of(body: &[u8], ids: &[u8]) -> Result<Self> {
         let count = usize::from(body.first().copied().unwrap_or(0));
-        let (Some(selectors), Some(&[near, interleave, low])) =
-            (body.get(1..1 + 2 * count), body.get(1 + 2 * count..4 + 2 * count))
-        else {
+        let (Some(selectors), Some(&[near, interleave, low])) = (
+            body.get(1..1 + 2 * count),
+            body.get(1 + 2 * count..4 + 2 * count),
+        ) else {
             return broken();
         };
         let mut components = Vec::new();
@@ -542,7 +566,12 @@ impl Head {
     }
 }
 
-fn lines_of(scan: &mut Scan<'_>, head: &Head, [width, height, count]: [usize; 3], samples: &mut [u16]) -> Result<()> {
+fn lines_of(
+    scan: &mut Scan<'_>,
+    head: &Head,
+    [width, height, count]: [usize; 3],
+    samples: &mut [u16],
+) -> Result<()> {
     let parts = head.components.len();
     let mut above = vec![vec![0_i32; width + 2]; parts];
     let mut lines = above.clone();
@@ -553,7 +582,8 @@ fn lines_of(scan: &mut Scan<'_>, head: &Head, [width, height, count]: [usize; 3]
             line[0] = above[1];
         }
         let read = if head.interleave == 2 && parts > 1 {
-            runs.first_mut().and_then(|run| scan.pixels(&above, &mut lines, run))
+            runs.first_mut()
+                .and_then(|run| scan.pixels(&above, &mut lines, run))
         } else {
             above
                 .iter()

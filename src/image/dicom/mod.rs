@@ -48,7 +48,11 @@ struct File<'a> {
 impl<'a> File<'a> {
     /// `buffer` holds what a deflated file unpacks to.
     fn parse(shown: &Path, bytes: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<Self> {
-        let start = if bytes.get(128..132) == Some(b"DICM") { 132 } else { 0 };
+        let start = if bytes.get(128..132) == Some(b"DICM") {
+            132
+        } else {
+            0
+        };
         let body = bytes.get(start..).unwrap_or_default();
         let coding = if dataset::looks_explicit(body) {
             Coding::EXPLICIT
@@ -60,7 +64,10 @@ impl<'a> File<'a> {
         let (syntax, guessed) = match meta.text(0x0002_0010) {
             Some(uid) => {
                 let known = syntax::by_uid(&uid);
-                (known.ok_or_else(|| fault::dicom_syntax(shown, &uid))?, false)
+                (
+                    known.ok_or_else(|| fault::dicom_syntax(shown, &uid))?,
+                    false,
+                )
             }
             None => (guess(rest), true),
         };
@@ -109,7 +116,10 @@ impl<'a> File<'a> {
             };
             return fault::broken_dicom(shown, &why);
         }
-        let kind = self.set.text(0x0008_0016).map(|uid| syntax::sop_class(&uid));
+        let kind = self
+            .set
+            .text(0x0008_0016)
+            .map(|uid| syntax::sop_class(&uid));
         fault::dicom_without_picture(shown, kind.as_deref())
     }
 
@@ -164,7 +174,11 @@ pub(super) fn head(shown: &Path, bytes: &[u8]) -> Result<Head> {
         let records = file.set.items(0x0004_1220, MAX_RECORDS);
         let names = records.iter().filter_map(|record| record.text(0x0004_1500));
         names
-            .map(|name| name.split('\\').map(|part| part.trim().to_owned()).collect())
+            .map(|name| {
+                name.split('\\')
+                    .map(|part| part.trim().to_owned())
+                    .collect()
+            })
             .collect()
     });
     Ok(Head {
@@ -190,7 +204,10 @@ pub(super) fn read(name: &str, path: Option<&Path>, bytes: &[u8], frame: usize) 
     if !file.has_pixels() {
         return Err(file.without_pixels(shown));
     }
-    let is_coded = file.set.get(PIXEL_DATA).is_some_and(|element| element.delimited);
+    let is_coded = file
+        .set
+        .get(PIXEL_DATA)
+        .is_some_and(|element| element.delimited);
     if file.syntax.codec == Codec::Other && is_coded {
         return Err(fault::dicom_syntax(shown, file.syntax.name));
     }
@@ -202,13 +219,17 @@ pub(super) fn read(name: &str, path: Option<&Path>, bytes: &[u8], frame: usize) 
     };
     let read = pixels::read(&file.set, file.syntax, &header, frame).map_err(broken)?;
     let presentation = header::presentation(&file.set, &header, frame);
+    let doubtful = read.doubtful;
     let planes = Planes::of(read, &header, &presentation, palette.as_ref());
     let not_finite = planes.values.iter().filter(|v| !v.is_finite()).count();
     if not_finite > 0 {
         return Err(fault::image_not_finite(shown, not_finite));
     }
     let record = file.record(frame);
-    let notices = notices(&file, &header, &record, frame);
+    let mut notices = notices(&file, &header, &record, frame);
+    if doubtful {
+        notices.push(words::DOUBTFUL.to_owned());
+    }
     Ok(Image {
         width: header.columns,
         height: header.rows,
@@ -303,7 +324,10 @@ impl Palette {
         let place = usize::try_from(index - i64::from(self.first)).unwrap_or(0);
         [0, 1, 2].map(|channel| {
             let table = &self.tables[channel];
-            table.get(place).or(table.last()).map_or(0.0, |v| f32::from(*v))
+            table
+                .get(place)
+                .or(table.last())
+                .map_or(0.0, |v| f32::from(*v))
         })
     }
 }
@@ -362,12 +386,25 @@ impl<'a> Planes<'a> {
             Cells::Words(cells) => {
                 Box::new(move |at| number(cells.get(at).copied().unwrap_or(0).into(), bits, signed))
             }
-            Cells::Long(cells) => Box::new(move |at| number(cells.get(at).copied().unwrap_or(0), bits, signed)),
-            Cells::Signed(cells) => Box::new(move |at| i64::from(cells.get(at).copied().unwrap_or(0))),
+            Cells::Long(cells) => {
+                Box::new(move |at| number(cells.get(at).copied().unwrap_or(0), bits, signed))
+            }
+            Cells::Signed(cells) => {
+                Box::new(move |at| i64::from(cells.get(at).copied().unwrap_or(0)))
+            }
             Cells::Float(_) => Box::new(|_| 0),
         };
         if header.samples == 3 || palette.is_some() {
-            return Self::colours(&numbers, frame.planar, frame.ybr, pixels, max as f32, header, shown, palette);
+            return Self::colours(
+                &numbers,
+                frame.planar,
+                frame.ybr,
+                pixels,
+                max as f32,
+                header,
+                shown,
+                palette,
+            );
         }
         // value = sign * (stored - offset)
         let values = (0..pixels)

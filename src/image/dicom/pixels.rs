@@ -15,6 +15,8 @@ pub(super) struct Frame {
     pub(super) bits: (u32, u32),
     /// The frame's colours are luma and chroma.
     pub(super) ybr: bool,
+    /// It looks damaged, although nothing proves it.
+    pub(super) doubtful: bool,
 }
 
 /// Cells of a frame.
@@ -31,7 +33,12 @@ pub(super) enum Cells {
 type Result<T> = std::result::Result<T, String>;
 
 /// Reads frame `frame`, from 0.
-pub(super) fn read(set: &DataSet<'_>, syntax: Syntax, header: &PixelHeader, frame: usize) -> Result<Frame> {
+pub(super) fn read(
+    set: &DataSet<'_>,
+    syntax: Syntax,
+    header: &PixelHeader,
+    frame: usize,
+) -> Result<Frame> {
     if frame >= header.frames {
         return Err(words::frame_missing(frame + 1, header.frames));
     }
@@ -48,10 +55,11 @@ pub(super) fn read(set: &DataSet<'_>, syntax: Syntax, header: &PixelHeader, fram
         return native(element, header, frame);
     }
     let code = fragments(element, syntax.codec, header.frames, frame)?;
-    coded(&code, syntax.codec, header)
+    coded(&code, syntax, header)
 }
 
-fn coded(code: &[u8], codec: Codec, header: &PixelHeader) -> Result<Frame> {
+fn coded(code: &[u8], syntax: Syntax, header: &PixelHeader) -> Result<Frame> {
+    let codec = syntax.codec;
     let size = [header.columns, header.rows, header.samples];
     let whole = (header.low_bit(), header.stored);
     match codec {
@@ -78,6 +86,7 @@ fn coded(code: &[u8], codec: Codec, header: &PixelHeader) -> Result<Frame> {
                 planar: true,
                 bits: whole,
                 ybr: header.photometric == Photometric::Ybr,
+                doubtful: false,
             })
         }
         Codec::Jpeg => {
@@ -93,6 +102,7 @@ fn coded(code: &[u8], codec: Codec, header: &PixelHeader) -> Result<Frame> {
                 planar: false,
                 bits: (0, header.stored.min(decoded.bits)),
                 ybr,
+                doubtful: false,
             })
         }
         Codec::JpegLs => {
@@ -102,6 +112,7 @@ fn coded(code: &[u8], codec: Codec, header: &PixelHeader) -> Result<Frame> {
                 planar: false,
                 bits: (0, header.stored.min(bits)),
                 ybr: header.photometric == Photometric::Ybr,
+                doubtful: false,
             })
         }
         Codec::Jpeg2000 => {
@@ -117,6 +128,8 @@ fn coded(code: &[u8], codec: Codec, header: &PixelHeader) -> Result<Frame> {
                 planar: false,
                 bits: (0, header.stored.min(decoded.bits)),
                 ybr: header.photometric == Photometric::Ybr,
+                // Lossy code may overshoot a little.
+                doubtful: decoded.beyond > if syntax.is_lossless_only() { 0.0 } else { 0.25 },
             })
         }
         Codec::Native => Err(words::CODE_BROKEN.to_owned()),
@@ -126,7 +139,8 @@ fn coded(code: &[u8], codec: Codec, header: &PixelHeader) -> Result<Frame> {
 
 /// Progressive JPEG of 8 bits, which the standard retired: the raster formats' decoder reads it.
 fn progressive(code: &[u8], [width, height, count]: [usize; 3]) -> Result<Frame> {
-    let reader = ::image::ImageReader::with_format(std::io::Cursor::new(code), ::image::ImageFormat::Jpeg);
+    let reader =
+        ::image::ImageReader::with_format(std::io::Cursor::new(code), ::image::ImageFormat::Jpeg);
     let decoder = reader
         .into_decoder()
         .map_err(|_| words::JPEG_PROGRESSIVE.to_owned())?;
@@ -139,13 +153,15 @@ fn progressive(code: &[u8], [width, height, count]: [usize; 3]) -> Result<Frame>
     if found != [width, height, count] {
         return Err(words::code_size(found, [width, height, count]));
     }
-    let picture = ::image::DynamicImage::from_decoder(decoder).map_err(|_| words::CODE_BROKEN.to_owned())?;
+    let picture =
+        ::image::DynamicImage::from_decoder(decoder).map_err(|_| words::CODE_BROKEN.to_owned())?;
     Ok(Frame {
         cells: Cells::Bytes(picture.into_bytes()),
         planar: false,
         bits: (0, 8),
         // The decoder has turned the colours.
         ybr: false,
+        doubtful: false,
     })
 }
 
@@ -201,11 +217,19 @@ fn fragments(element: &Element<'_>, codec: Codec, frames: usize, frame: usize) -
     if mine.iter().any(|(_, whole)| !whole) {
         return Err(words::CODE_ENDS.to_owned());
     }
-    Ok(mine.iter().flat_map(|(part, _)| part.iter().copied()).collect())
+    Ok(mine
+        .iter()
+        .flat_map(|(part, _)| part.iter().copied())
+        .collect())
 }
 
 /// The bytes of a frame without compression; what all frames need must be there.
-fn frame_bytes<'a>(element: &Element<'a>, bits_each: u64, header: &PixelHeader, frame: usize) -> Result<&'a [u8]> {
+fn frame_bytes<'a>(
+    element: &Element<'a>,
+    bits_each: u64,
+    header: &PixelHeader,
+    frame: usize,
+) -> Result<&'a [u8]> {
     let all = (bits_each * header.frames as u64).div_ceil(8);
     if (element.value.len() as u64) < all {
         return Err(words::pixels_missing(element.value.len(), all));
@@ -213,7 +237,10 @@ fn frame_bytes<'a>(element: &Element<'a>, bits_each: u64, header: &PixelHeader, 
     // Frames of single bits need not begin at a byte; the caller asks from the byte before.
     let from = (bits_each * frame as u64) / 8;
     let to = (bits_each * (frame as u64 + 1)).div_ceil(8);
-    Ok(element.value.get(from as usize..to as usize).unwrap_or_default())
+    Ok(element
+        .value
+        .get(from as usize..to as usize)
+        .unwrap_or_default())
 }
 
 fn native(element: &Element<'_>, header: &PixelHeader, frame: usize) -> Result<Frame> {
@@ -234,7 +261,12 @@ fn native(element: &Element<'_>, header: &PixelHeader, frame: usize) -> Result<F
         }
         8 if coding.big_endian && element.vr == Some(*b"OW") => {
             // Bytes in words: the second comes first.
-            Cells::Bytes(bytes.chunks(2).flat_map(|pair| pair.iter().rev().copied()).collect())
+            Cells::Bytes(
+                bytes
+                    .chunks(2)
+                    .flat_map(|pair| pair.iter().rev().copied())
+                    .collect(),
+            )
         }
         8 => Cells::Bytes(bytes.to_vec()),
         16 => Cells::Words(
@@ -265,10 +297,16 @@ fn native(element: &Element<'_>, header: &PixelHeader, frame: usize) -> Result<F
         planar: header.planar && !subsampled,
         bits: (header.low_bit(), header.stored),
         ybr: matches!(header.photometric, Photometric::Ybr | Photometric::Ybr422),
+        doubtful: false,
     })
 }
 
-fn floats(element: &Element<'_>, header: &PixelHeader, frame: usize, width: usize) -> Result<Frame> {
+fn floats(
+    element: &Element<'_>,
+    header: &PixelHeader,
+    frame: usize,
+    width: usize,
+) -> Result<Frame> {
     let bits_each = (header.rows * header.columns * width * 8) as u64;
     let bytes = frame_bytes(element, bits_each, header, frame)?;
     let big = element.coding.big_endian;
@@ -277,8 +315,12 @@ fn floats(element: &Element<'_>, header: &PixelHeader, frame: usize, width: usiz
         .map(|c| match (c, big) {
             (&[a, b, c, d], false) => f32::from_le_bytes([a, b, c, d]),
             (&[a, b, c, d], true) => f32::from_be_bytes([a, b, c, d]),
-            (&[a, b, c, d, e, f, g, h], false) => f64::from_le_bytes([a, b, c, d, e, f, g, h]) as f32,
-            (&[a, b, c, d, e, f, g, h], true) => f64::from_be_bytes([a, b, c, d, e, f, g, h]) as f32,
+            (&[a, b, c, d, e, f, g, h], false) => {
+                f64::from_le_bytes([a, b, c, d, e, f, g, h]) as f32
+            }
+            (&[a, b, c, d, e, f, g, h], true) => {
+                f64::from_be_bytes([a, b, c, d, e, f, g, h]) as f32
+            }
             _ => 0.0,
         })
         .collect();
@@ -287,5 +329,6 @@ fn floats(element: &Element<'_>, header: &PixelHeader, frame: usize, width: usiz
         planar: false,
         bits: (0, 32),
         ybr: false,
+        doubtful: false,
     })
 }

@@ -4,7 +4,12 @@ use crate::text::dicom as words;
 
 /// Unpacks a frame into `cells * width` bytes, most significant byte of each cell first, where a frame has
 /// `segments = samples * width` segments. Cells come plane by plane.
-pub(super) fn decode(bytes: &[u8], cells: usize, samples: usize, width: usize) -> Result<Vec<u8>, String> {
+pub(super) fn decode(
+    bytes: &[u8],
+    cells: usize,
+    samples: usize,
+    width: usize,
+) -> Result<Vec<u8>, String> {
     let number = |index: usize| -> Option<usize> {
         let four: [u8; 4] = bytes.get(4 * index..4 * index + 4)?.try_into().ok()?;
         usize::try_from(u32::from_le_bytes(four)).ok()
@@ -19,7 +24,11 @@ pub(super) fn decode(bytes: &[u8], cells: usize, samples: usize, width: usize) -
     let mut out = vec![0; cells * samples * width];
     for segment in 0..segments {
         let start = number(1 + segment).filter(|at| *at >= 64);
-        let next = if segment + 1 < segments { number(2 + segment) } else { None };
+        let next = if segment + 1 < segments {
+            number(2 + segment)
+        } else {
+            None
+        };
         let (Some(start), end) = (start, next.unwrap_or(bytes.len()).min(bytes.len())) else {
             return Err(words::RLE_SEGMENTS.to_owned());
         };
@@ -28,7 +37,12 @@ pub(super) fn decode(bytes: &[u8], cells: usize, samples: usize, width: usize) -
         };
         let (sample, byte) = (segment / width, segment % width);
         let from = sample * cells * width + byte;
-        let targets = out.get_mut(from..).unwrap_or_default().iter_mut().step_by(width).take(cells);
+        let targets = out
+            .get_mut(from..)
+            .unwrap_or_default()
+            .iter_mut()
+            .step_by(width)
+            .take(cells);
         if unpack(packed, targets) < cells {
             return Err(words::CODE_ENDS.to_owned());
         }

@@ -47,11 +47,18 @@ pub(super) const BIG_ENDIAN: Syntax = Syntax {
 };
 
 impl Syntax {
+    /// Whether the code is said to lose nothing.
+    pub(super) fn is_lossless_only(self) -> bool {
+        self.name.ends_with("(Lossless Only)")
+    }
+
     /// Whether the code itself loses something.
     pub(super) fn is_lossy(self) -> bool {
         matches!(
             self.name,
-            "JPEG Baseline (Process 1)" | "JPEG Extended (Process 2 and 4)" | "JPEG-LS Lossy (Near-Lossless)"
+            "JPEG Baseline (Process 1)"
+                | "JPEG Extended (Process 2 and 4)"
+                | "JPEG-LS Lossy (Near-Lossless)"
         )
     }
 }
@@ -62,7 +69,10 @@ pub(super) fn by_uid(uid: &str) -> Option<Syntax> {
     Some(match rest {
         "" => IMPLICIT,
         ".1" => EXPLICIT,
-        ".1.98" => syntax("Encapsulated Uncompressed Explicit VR Little Endian", Codec::Native),
+        ".1.98" => syntax(
+            "Encapsulated Uncompressed Explicit VR Little Endian",
+            Codec::Native,
+        ),
         ".1.99" => Syntax {
             deflated: true,
             ..syntax("Deflated Explicit VR Little Endian", Codec::Native)
@@ -80,17 +90,25 @@ pub(super) fn by_uid(uid: &str) -> Option<Syntax> {
         ".4.81" => syntax("JPEG-LS Lossy (Near-Lossless)", Codec::JpegLs),
         ".4.90" => syntax("JPEG 2000 (Lossless Only)", Codec::Jpeg2000),
         ".4.91" => syntax("JPEG 2000", Codec::Jpeg2000),
-        ".4.92" => syntax("JPEG 2000 Part 2 Multi-component (Lossless Only)", Codec::Other),
+        ".4.92" => syntax(
+            "JPEG 2000 Part 2 Multi-component (Lossless Only)",
+            Codec::Other,
+        ),
         ".4.93" => syntax("JPEG 2000 Part 2 Multi-component", Codec::Other),
         ".4.100" | ".4.100.1" | ".4.101" | ".4.101.1" => syntax("MPEG-2 video", Codec::Other),
-        ".4.102" | ".4.102.1" | ".4.103" | ".4.103.1" | ".4.104" | ".4.104.1" | ".4.105" | ".4.105.1" | ".4.106"
-        | ".4.106.1" => syntax("MPEG-4 video", Codec::Other),
+        ".4.102" | ".4.102.1" | ".4.103" | ".4.103.1" | ".4.104" | ".4.104.1" | ".4.105"
+        | ".4.105.1" | ".4.106" | ".4.106.1" => syntax("MPEG-4 video", Codec::Other),
         ".4.107" | ".4.108" => syntax("HEVC video", Codec::Other),
         ".4.110" | ".4.111" | ".4.112" => syntax("JPEG XL", Codec::Other),
         ".4.201" => syntax("High-Throughput JPEG 2000 (Lossless Only)", Codec::Other),
-        ".4.202" => syntax("High-Throughput JPEG 2000 with RPCL (Lossless Only)", Codec::Other),
+        ".4.202" => syntax(
+            "High-Throughput JPEG 2000 with RPCL (Lossless Only)",
+            Codec::Other,
+        ),
         ".4.203" => syntax("High-Throughput JPEG 2000", Codec::Other),
-        ".4.94" | ".4.95" | ".4.204" | ".4.205" => syntax("JPIP, pixels at an address", Codec::Other),
+        ".4.94" | ".4.95" | ".4.204" | ".4.205" => {
+            syntax("JPIP, pixels at an address", Codec::Other)
+        }
         _ => return None,
     })
 }
