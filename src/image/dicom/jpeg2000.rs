@@ -92,11 +92,56 @@ fn header(bytes: &[u8]) -> Result<Siz, String> {
         }
         at += 2 + length.max(2);
     }
+    sound(bytes, at)?;
     Ok(Siz {
         size: [(right - left) as usize, (bottom - top) as usize, count],
         bits: u32::from(depth & 0x7F) + 1,
         signed: depth & 0x80 != 0,
     })
+}
+
+/// Walks the tile-parts. Coded data never holds 0xFF followed by more than 0x8F, except the two markers of packets
+/// (T.800, A.1.1 and D.3): in damaged data such pairs turn up soon, and decoders do not look.
+fn sound(bytes: &[u8], mut at: usize) -> Result<(), String> {
+    let ends = || words::CODE_ENDS.to_owned();
+    let broken = || words::CODE_BROKEN.to_owned();
+    while bytes.get(at..at + 2) == Some(&[0xFF, 0x90]) {
+        let length: [u8; 4] = bytes
+            .get(at + 6..at + 10)
+            .and_then(|four| four.try_into().ok())
+            .ok_or_else(ends)?;
+        let length = u32::from_be_bytes(length) as usize;
+        let end = if length == 0 {
+            bytes.len()
+        } else {
+            at.saturating_add(length)
+        };
+        let mut start = at + 12;
+        while let Some(&[0xFF, marker, high, low]) = bytes.get(start..start + 4) {
+            if marker == 0x93 {
+                break;
+            }
+            start += 2 + usize::from(u16::from_be_bytes([high, low])).max(2);
+        }
+        if end > bytes.len() {
+            return Err(ends());
+        }
+        let mut body = bytes.get(start + 2..end).ok_or_else(broken)?;
+        if length == 0 {
+            // The last tile-part goes on to the end mark, which may be padded.
+            while let [rest @ .., 0 | 0xD9] = body {
+                body = rest;
+            }
+        }
+        if body
+            .windows(2)
+            .any(|pair| pair[0] == 0xFF && pair[1] > 0x8F && !matches!(pair[1], 0x91 | 0x92))
+        {
+            return Err(broken());
+        }
+        at = end;
+    }
+    Ok(())
 }
 
 /// Decodes a codestream that must have this `[width, height, components]`, which is checked before

@@ -379,22 +379,22 @@ impl<'a> Planes<'a> {
                 presentation: Cow::Owned(shown),
             };
         }
-        let numbers: Box<dyn Fn(usize) -> i64> = match frame.cells {
-            Cells::Bytes(cells) => {
-                Box::new(move |at| number(cells.get(at).copied().unwrap_or(0).into(), bits, signed))
-            }
-            Cells::Words(cells) => {
-                Box::new(move |at| number(cells.get(at).copied().unwrap_or(0).into(), bits, signed))
-            }
-            Cells::Long(cells) => {
-                Box::new(move |at| number(cells.get(at).copied().unwrap_or(0), bits, signed))
-            }
-            Cells::Signed(cells) => {
-                Box::new(move |at| i64::from(cells.get(at).copied().unwrap_or(0)))
-            }
-            Cells::Float(_) => Box::new(|_| 0),
-        };
         if header.samples == 3 || palette.is_some() {
+            let numbers: Box<dyn Fn(usize) -> i64> = match frame.cells {
+                Cells::Bytes(cells) => Box::new(move |at| {
+                    number(cells.get(at).copied().unwrap_or(0).into(), bits, signed)
+                }),
+                Cells::Words(cells) => Box::new(move |at| {
+                    number(cells.get(at).copied().unwrap_or(0).into(), bits, signed)
+                }),
+                Cells::Long(cells) => {
+                    Box::new(move |at| number(cells.get(at).copied().unwrap_or(0), bits, signed))
+                }
+                Cells::Signed(cells) => {
+                    Box::new(move |at| i64::from(cells.get(at).copied().unwrap_or(0)))
+                }
+                Cells::Float(_) => Box::new(|_| 0),
+            };
             return Self::colours(
                 &numbers,
                 frame.planar,
@@ -406,13 +406,27 @@ impl<'a> Planes<'a> {
                 palette,
             );
         }
-        // value = sign * (stored - offset)
-        let values = (0..pixels)
-            .map(|at| {
-                let stored = (numbers(at) as f64).clamp(lo, hi);
-                (shown.sign * (stored - shown.offset)) as f32
-            })
-            .collect();
+        // value = sign * (stored - offset), in whole numbers.
+        let (lo, hi) = (lo as i64, hi as i64);
+        let (sign, offset) = (shown.sign as i64, shown.offset as i64);
+        let value = |stored: i64| (sign * (stored.clamp(lo, hi) - offset)) as f32;
+        let mut values: Vec<f32> = match &frame.cells {
+            Cells::Bytes(cells) => cells
+                .iter()
+                .map(|v| value(number((*v).into(), bits, signed)))
+                .collect(),
+            Cells::Words(cells) => cells
+                .iter()
+                .map(|v| value(number((*v).into(), bits, signed)))
+                .collect(),
+            Cells::Long(cells) => cells
+                .iter()
+                .map(|v| value(number(*v, bits, signed)))
+                .collect(),
+            Cells::Signed(cells) => cells.iter().map(|v| value((*v).into())).collect(),
+            Cells::Float(cells) => cells.clone(),
+        };
+        values.resize(pixels, value(0));
         Self {
             channels: 1,
             values,
