@@ -23,9 +23,13 @@ pub const MAX_PIXELS: u64 = 64 << 20;
 /// Largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// What a decoder may allocate, in bytes: the largest accepted picture at four 16-bit channels,
-/// twice (the decoder's own rows and the result).
-const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8 * 2;
+/// What a decoder may allocate, in bytes: for what stands beside the pixels, by the size of the file, and for the
+/// pixels four 16-bit channels twice (its own rows and the result).
+fn decoder_limits(file_bytes: usize, pixels: u64) -> Limits {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some((1 << 20) + 16 * (file_bytes as u64 + pixels));
+    limits
+}
 
 /// Where an image came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,12 +154,14 @@ impl Image {
 
         let broken = |error: &ImageError| decoder_fault(shown, format_name, error);
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-        let mut limits = Limits::no_limits();
-        limits.max_alloc = Some(MAX_DECODER_BYTES);
-        reader.limits(limits);
+        reader.limits(decoder_limits(bytes.len(), 0));
         let mut decoder = reader.into_decoder().map_err(|error| broken(&error))?;
         let (width, height) = decoder.dimensions();
         check_size(shown, width, height)?;
+        let pixels = u64::from(width) * u64::from(height);
+        decoder
+            .set_limits(decoder_limits(bytes.len(), pixels))
+            .map_err(|error| broken(&error))?;
         // Only now: a file that is both too large and cut short is too large first.
         if let Some(why) = why_incomplete(format, bytes) {
             return Err(fault::broken_image(shown, format_name, &why));

@@ -146,7 +146,7 @@ mod tests {
         let film: Vec<f32> = (0..64 * 64)
             .map(|at| {
                 let (x, y) = ((at % 64) as f32, (at / 64) as f32);
-                if x < 6.0 || x > 57.0 || y < 5.0 {
+                if !(6.0..=57.0).contains(&x) || y < 5.0 {
                     8.0
                 } else if (x - 32.0).abs() < 7.0 {
                     220.0

@@ -77,7 +77,7 @@ impl PixelHeader {
         let high_bit = set
             .u16(0x0028_0102)
             .map_or(stored.saturating_sub(1), u32::from);
-        if !matches!(allocated, 1 | 8 | 16 | 32) && !(float && allocated == 64) {
+        if !(matches!(allocated, 1 | 8 | 16 | 32) || float && allocated == 64) {
             return Err(wrong("Bits Allocated", &allocated));
         }
         if stored == 0 || stored > allocated {

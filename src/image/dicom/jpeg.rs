@@ -5,6 +5,8 @@
 //! frames need the same markers and tables, so both are read here. Components come out as stored; colour
 //! is the caller's, who knows the header's photometric interpretation.
 
+use super::dct::{ZIGZAG, inverse_dct};
+use super::huffman::{Bits, Huffman};
 use crate::text::dicom as words;
 
 /// Decoded samples.
@@ -21,165 +23,6 @@ type Result<T> = std::result::Result<T, String>;
 
 fn broken<T>() -> Result<T> {
     Err(words::CODE_BROKEN.to_owned())
-}
-
-/// Longest code that the first table answers.
-const FAST: u32 = 10;
-
-/// A Huffman table (T.81, annex C).
-#[derive(Clone)]
-struct Huffman {
-    /// Length and symbol of codes up to [`FAST`] bits, by their first bits; length 0 for longer ones.
-    fast: Vec<(u8, u8)>,
-    /// Largest code of each length, left-aligned in 16 bits, one beyond; and what to add for the symbol's place.
-    limit: [u32; 18],
-    shift: [i32; 17],
-    symbols: Vec<u8>,
-}
-
-impl Huffman {
-    fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
-        let mut fast = vec![(0, 0); 1 << FAST];
-        let mut limit = [0; 18];
-        let mut shift = [0; 17];
-        let (mut code, mut place) = (0_u32, 0_usize);
-        for length in 1..=16_u32 {
-            let count = usize::from(counts[length as usize - 1]);
-            shift[length as usize] = place as i32 - code as i32;
-            for _ in 0..count {
-                if code >= 1 << length {
-                    return None;
-                }
-                if length <= FAST {
-                    let from = (code << (FAST - length)) as usize;
-                    let symbol = *symbols.get(place)?;
-                    for entry in fast.iter_mut().skip(from).take(1 << (FAST - length)) {
-                        *entry = (length as u8, symbol);
-                    }
-                }
-                code += 1;
-                place += 1;
-            }
-            limit[length as usize] = code << (16 - length);
-            code <<= 1;
-        }
-        limit[17] = u32::MAX;
-        Some(Self {
-            fast,
-            limit,
-            shift,
-            symbols: symbols.to_vec(),
-        })
-    }
-}
-
-/// Bits of entropy-coded data, with stuffed zeros taken out.
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    buffer: u64,
-    count: u32,
-    /// Zeros that were handed out beyond a marker or the end.
-    beyond: u32,
-}
-
-impl<'a> Bits<'a> {
-    fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self {
-            bytes,
-            at,
-            buffer: 0,
-            count: 0,
-            beyond: 0,
-        }
-    }
-
-    fn fill(&mut self) {
-        while self.count <= 48 {
-            let byte = match self.bytes.get(self.at) {
-                Some(0xFF) => match self.bytes.get(self.at + 1) {
-                    Some(0) => {
-                        self.at += 2;
-                        Some(0xFF)
-                    }
-                    _ => None,
-                },
-                Some(&byte) => {
-                    self.at += 1;
-                    Some(byte)
-                }
-                None => None,
-            };
-            if byte.is_none() {
-                self.beyond = self.beyond.saturating_add(8);
-            }
-            self.buffer |= u64::from(byte.unwrap_or(0)) << (56 - self.count);
-            self.count += 8;
-        }
-    }
-
-    /// Whether more was read than there is.
-    fn overrun(&self) -> bool {
-        self.beyond > self.count
-    }
-
-    fn skip(&mut self, bits: u32) {
-        self.buffer <<= bits;
-        self.count -= bits;
-    }
-
-    /// The next `bits` (0 to 16) as a number. [`Bits::fill`] must have run.
-    fn take(&mut self, bits: u32) -> u32 {
-        if bits == 0 {
-            return 0;
-        }
-        let value = (self.buffer >> (64 - bits)) as u32;
-        self.skip(bits);
-        value
-    }
-
-    fn symbol(&mut self, table: &Huffman) -> Option<u8> {
-        self.fill();
-        let (length, symbol) = table.fast[(self.buffer >> (64 - FAST)) as usize];
-        if length > 0 {
-            self.skip(u32::from(length));
-            return Some(symbol);
-        }
-        let sixteen = (self.buffer >> 48) as u32;
-        let length = (FAST + 1..=16).find(|l| sixteen < table.limit[*l as usize])?;
-        let code = (sixteen >> (16 - length)) as i32;
-        self.skip(length);
-        table
-            .symbols
-            .get(usize::try_from(code + table.shift[length as usize]).ok()?)
-            .copied()
-    }
-
-    /// A number of `size` bits with its sign (T.81, F.2.2.1).
-    fn signed(&mut self, size: u32) -> i32 {
-        let value = self.take(size) as i32;
-        if size > 0 && value < 1 << (size - 1) {
-            value - (1 << size) + 1
-        } else {
-            value
-        }
-    }
-
-    /// Goes on behind a restart marker.
-    fn restart(&mut self) -> bool {
-        self.buffer = 0;
-        self.count = 0;
-        self.beyond = 0;
-        // Coded bytes before the marker were padding.
-        while let Some(pair) = self.bytes.get(self.at..self.at + 2) {
-            if let [0xFF, code @ 1..=254] = pair {
-                self.at += 2;
-                return (0xD0..=0xD7).contains(code);
-            }
-            self.at += 1;
-        }
-        false
-    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -291,13 +134,6 @@ fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
         }
     }
 }
-
-/// Places of the 64 coefficients in the order in which they are coded.
-const ZIGZAG: [usize; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
-    13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,
-    52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
-];
 
 impl State {
     fn huffman(&mut self, mut body: &[u8]) -> Result<()> {
@@ -696,61 +532,4 @@ fn block_of(bits: &mut Bits<'_>, part: &Part<'_>, last: &mut i32) -> Option<[i32
         index += 1;
     }
     Some(block)
-}
-
-/// Bits of the constants of [`odd_and_even`].
-const FIXED: u32 = 13;
-
-/// The inverse DCT of Loeffler, Ligtenberg and Moschytz (1989) on eight numbers, unscaled, times `2^13`.
-fn odd_and_even(v: [i64; 8]) -> [i64; 8] {
-    let z1 = (v[2] + v[6]) * 4_433;
-    let (t2, t3) = (z1 - v[6] * 15_137, z1 + v[2] * 6_270);
-    let (t0, t1) = ((v[0] + v[4]) << FIXED, (v[0] - v[4]) << FIXED);
-    let even = [t0 + t3, t1 + t2, t1 - t2, t0 - t3];
-
-    let (a, b, c, d) = (v[7], v[5], v[3], v[1]);
-    let z5 = (a + c + b + d) * 9_633;
-    let z1 = -(a + d) * 7_373;
-    let z2 = -(b + c) * 20_995;
-    let z3 = -(a + c) * 16_069 + z5;
-    let z4 = -(b + d) * 3_196 + z5;
-    let odd = [
-        d * 12_299 + z1 + z4,
-        c * 25_172 + z2 + z3,
-        b * 16_819 + z2 + z4,
-        a * 2_446 + z1 + z3,
-    ];
-    [
-        even[0] + odd[0],
-        even[1] + odd[1],
-        even[2] + odd[2],
-        even[3] + odd[3],
-        even[3] - odd[3],
-        even[2] - odd[2],
-        even[1] - odd[1],
-        even[0] - odd[0],
-    ]
-}
-
-/// Samples of a block, shifted to start at 0 and clamped to `bits`.
-fn inverse_dct(block: &[i32; 64], bits: u32) -> [u16; 64] {
-    // Bits kept between the passes, as the reference decoder keeps them.
-    let keep = if bits > 8 { 1 } else { 2 };
-    let round = |v: i64, by: u32| (v + (1 << (by - 1))) >> by;
-    let mut between = [0_i64; 64];
-    for x in 0..8 {
-        let column = odd_and_even(std::array::from_fn(|y| i64::from(block[y * 8 + x])));
-        for (y, v) in column.into_iter().enumerate() {
-            between[y * 8 + x] = round(v, FIXED - keep);
-        }
-    }
-    let (middle, most) = (1_i64 << (bits - 1), (1_i64 << bits) - 1);
-    let mut out = [0; 64];
-    for y in 0..8 {
-        let row = odd_and_even(std::array::from_fn(|x| between[y * 8 + x]));
-        for (x, v) in row.into_iter().enumerate() {
-            out[y * 8 + x] = (round(v, FIXED + keep + 3) + middle).clamp(0, most) as u16;
-        }
-    }
-    out
 }

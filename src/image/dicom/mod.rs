@@ -8,7 +8,10 @@
 
 mod charset;
 mod dataset;
+mod dct;
+mod golomb;
 mod header;
+mod huffman;
 mod jpeg;
 mod jpeg2000;
 mod jpeg_ls;
