@@ -26,6 +26,7 @@ const PER_PIXEL: usize = 128;
 const PER_BYTE: usize = 64;
 const PER_DEFLATED_BYTE: usize = 4096;
 const FIXED: usize = 16 << 20;
+
 /// Longest that a small damaged file may take.
 const LONGEST: Duration = Duration::from_secs(20);
 
@@ -53,6 +54,9 @@ fn declared(bytes: &[u8]) -> usize {
     };
     (side(0x10) * side(0x11)).min(MAX_PIXELS) as usize
 }
+
+/// Name of files that are no DICOM.
+const RASTER: &str = "a.img";
 
 /// Opens a damaged file and, where that succeeds, shows it.
 fn open(name: &str, bytes: &[u8], per_byte: usize) {
@@ -221,13 +225,13 @@ fn raster_files() {
         let mut bytes = Cursor::new(Vec::new());
         picture.write_to(&mut bytes, format).unwrap();
         let bytes = bytes.into_inner();
-        Image::from_bytes("a.img", None, &bytes).unwrap();
+        Image::from_bytes(RASTER, None, &bytes).unwrap();
         thousands(800, |damages| {
-            open("a.img", &apply(&bytes, 0..bytes.len(), &damages), PER_BYTE)
+            open(RASTER, &apply(&bytes, 0..bytes.len(), &damages), PER_BYTE)
         });
         let head = bytes.len().min(300);
         thousands(800, |damages| {
-            open("a.img", &apply(&bytes, 0..head, &damages), PER_BYTE)
+            open(RASTER, &apply(&bytes, 0..head, &damages), PER_BYTE)
         });
     }
 }

@@ -10,7 +10,9 @@ use super::dicom;
 use super::display::Presentation;
 use super::hash::sha256_hex;
 use super::record::Record;
-use super::sniff::{Content, content_of, format_name, png_size, why_incomplete};
+use super::sniff::{
+    Content, content_of, format_name, png_size, tiff_claims_too_much, why_incomplete,
+};
 use crate::error::Result;
 use crate::text::{dicom as words, fault};
 
@@ -152,6 +154,13 @@ impl Image {
             check_size(shown, width, height)?;
         }
 
+        if format == ::image::ImageFormat::Tiff && tiff_claims_too_much(bytes) {
+            return Err(fault::broken_image(
+                shown,
+                format_name,
+                &"a tag claims more values than the file holds",
+            ));
+        }
         let broken = |error: &ImageError| decoder_fault(shown, format_name, error);
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         reader.limits(decoder_limits(bytes.len(), 0));

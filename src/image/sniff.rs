@@ -115,6 +115,45 @@ pub(super) fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
     Some((field(16)?, field(20)?))
 }
 
+/// Whether the first directory of a TIFF (classic or BigTIFF) claims values that the file cannot hold. The decoder
+/// makes room for all that is claimed before it looks.
+pub(super) fn tiff_claims_too_much(bytes: &[u8]) -> bool {
+    let little = bytes.starts_with(b"II");
+    let number = |at: usize, width: usize| -> Option<u64> {
+        let field = bytes.get(at..at.checked_add(width)?)?;
+        let fold = |sum: u64, byte: &u8| (sum << 8) | u64::from(*byte);
+        Some(if little {
+            field.iter().rev().fold(0, fold)
+        } else {
+            field.iter().fold(0, fold)
+        })
+    };
+    let big = number(2, 2) == Some(43);
+    let (width, start) = if big { (8, 8) } else { (4, 4) };
+    let claims = || {
+        let directory = usize::try_from(number(start, width)?).ok()?;
+        let head = if big { 8 } else { 2 };
+        let entries = number(directory, head)?.min(bytes.len() as u64 / 12);
+        let size = 4 + 2 * width;
+        for entry in 0..entries as usize {
+            let at = directory.checked_add(head + entry * size)?;
+            let unit = match number(at + 2, 2)? {
+                1 | 2 | 6 | 7 => 1,
+                3 | 8 => 2,
+                5 | 10 | 12 | 16 | 17 | 18 => 8,
+                _ => 4,
+            };
+            let count = number(at + 4, width)?;
+            if count.saturating_mul(unit) > bytes.len() as u64 {
+                return Some(true);
+            }
+        }
+        Some(false)
+    };
+    // A directory that ends too early is the decoder's to refuse.
+    claims().unwrap_or(false)
+}
+
 /// Why a file is not all there, as far as its container tells; `None` when it is.
 pub(super) fn why_incomplete(format: ImageFormat, bytes: &[u8]) -> Option<&'static str> {
     match format {
