@@ -705,7 +705,7 @@ fn colours_come_out_as_colours() {
     let image = open(&palette);
     assert_eq!(image.values[..4], [257.0, 257.0, 257.0, 514.0]);
     assert_eq!((image.max_value, image.channels), (65_535.0, 3));
-    assert!(refused(&palette.clone().without(0x0028_1202)).contains("palette"));
+    assert!(refused(&palette.without(0x0028_1202)).contains("palette"));
     // Grey colours are kept once and shown as colour.
     let grey = open(&colour("RGB", 0, vec![5, 5, 5, 9, 9, 9], 2));
     assert_eq!((grey.channels, grey.origin.colour), (1, true));

@@ -111,10 +111,10 @@ fn uncompressed_dicom() {
                 "a.dcm",
                 &apply(&bytes, 132..bytes.len() - 768, &damages),
                 PER_BYTE,
-            )
+            );
         });
         thousands(400, |damages| {
-            open("a.dcm", &apply(&bytes, 0..bytes.len(), &damages), PER_BYTE)
+            open("a.dcm", &apply(&bytes, 0..bytes.len(), &damages), PER_BYTE);
         });
     }
     let bytes = rich.syntax(DEFLATED).bytes();
@@ -154,14 +154,14 @@ fn coded(bytes: &[u8], cases: u32) {
     // Behind the element's header, the offset table and the fragment's header.
     let code = start + 12 + 8 + 8;
     thousands(cases, |damages| {
-        open("a.dcm", &poked(bytes, code, &damages), PER_BYTE)
+        open("a.dcm", &poked(bytes, code, &damages), PER_BYTE);
     });
     thousands(cases / 3, |damages| {
         open(
             "a.dcm",
             &apply(bytes, start..bytes.len(), &damages),
             PER_BYTE,
-        )
+        );
     });
 }
 
@@ -227,11 +227,11 @@ fn raster_files() {
         let bytes = bytes.into_inner();
         Image::from_bytes(RASTER, None, &bytes).unwrap();
         thousands(800, |damages| {
-            open(RASTER, &apply(&bytes, 0..bytes.len(), &damages), PER_BYTE)
+            open(RASTER, &apply(&bytes, 0..bytes.len(), &damages), PER_BYTE);
         });
         let head = bytes.len().min(300);
         thousands(800, |damages| {
-            open(RASTER, &apply(&bytes, 0..head, &damages), PER_BYTE)
+            open(RASTER, &apply(&bytes, 0..head, &damages), PER_BYTE);
         });
     }
 }
