@@ -1,160 +1,18 @@
 //! Thousands of damaged files: no panic, no memory beyond a multiple of the file, one line that names it.
 //! The damage is drawn from a fixed seed, so that a failure comes back.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests fail loudly
-#![allow(unsafe_code)] // an allocator that counts can only be written so
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "support/damage.rs"]
+mod damage;
+
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use camlens::model::facts::{Document, Facts, Sources};
 use camlens::model::weights::Weights;
 use candle_core::Device;
-use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
-
-// ---- memory ------------------------------------------------------------------------------------
-
-/// The system's allocator with a count of what is held and the most that was.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-fn took(bytes: usize) {
-    let held = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
-    MOST.fetch_max(held, Ordering::Relaxed);
-}
-
-// SAFETY: every call is handed on to the system's allocator unchanged; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        took(layout.size());
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        took(layout.size());
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// One measurement at a time.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// Most that a file may take while it is read: this multiple of its bytes, beside a fixed part.
-const MULTIPLE: usize = 128;
-const FIXED: usize = 1 << 20;
-
-/// What `work` returns; fails where it holds more memory than a file of `bytes` may take.
-fn measured<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
-    let before = HELD.load(Ordering::Relaxed);
-    MOST.store(before, Ordering::Relaxed);
-    let result = work();
-    let most = MOST.load(Ordering::Relaxed).saturating_sub(before);
-    let allowed = FIXED + MULTIPLE * bytes;
-    assert!(
-        most <= allowed,
-        "{most} bytes were taken for a file of {bytes}"
-    );
-    result
-}
-
-// ---- damage ------------------------------------------------------------------------------------
-
-/// One kind of damage; places are shares of the length, 0..=65535.
-#[derive(Clone, Debug)]
-enum Damage {
-    Byte(u16, u8),
-    Cut(u16),
-    Remove(u16, u8),
-    Repeat(u16, u8, u8),
-    Insert(u16, Vec<u8>),
-    /// Another number in place of a digit's run.
-    Number(u16, u64),
-}
-
-fn damage() -> impl Strategy<Value = Vec<Damage>> {
-    let one = prop_oneof![
-        4 => (any::<u16>(), any::<u8>()).prop_map(|(at, b)| Damage::Byte(at, b)),
-        1 => any::<u16>().prop_map(Damage::Cut),
-        2 => (any::<u16>(), any::<u8>()).prop_map(|(at, n)| Damage::Remove(at, n)),
-        1 => (any::<u16>(), any::<u8>(), 2u8..20).prop_map(|(at, n, k)| Damage::Repeat(at, n, k)),
-        2 => (any::<u16>(), prop::collection::vec(any::<u8>(), 1..16)).prop_map(|(at, b)| Damage::Insert(at, b)),
-        3 => (any::<u16>(), prop_oneof![Just(0), Just(u64::MAX), Just(1 << 31), Just(1 << 40), any::<u64>()])
-            .prop_map(|(at, n)| Damage::Number(at, n)),
-    ];
-    prop::collection::vec(one, 1..5)
-}
-
-/// Applies damage to `bytes[from..to]`.
-fn apply(bytes: &[u8], range: std::ops::Range<usize>, damages: &[Damage]) -> Vec<u8> {
-    let mut part = bytes[range.clone()].to_vec();
-    for damage in damages {
-        let length = part.len();
-        let place = |at: u16| (usize::from(at) * length) >> 16;
-        if length == 0 {
-            break;
-        }
-        match damage {
-            Damage::Byte(at, b) => part[place(*at)] = *b,
-            Damage::Cut(at) => part.truncate(place(*at)),
-            Damage::Remove(at, n) => {
-                let from = place(*at);
-                part.drain(from..(from + usize::from(*n)).min(length));
-            }
-            Damage::Repeat(at, n, times) => {
-                let from = place(*at);
-                let copy = part[from..(from + usize::from(*n)).min(length)].repeat((*times).into());
-                part.splice(from..from, copy);
-            }
-            Damage::Insert(at, b) => {
-                let from = place(*at);
-                part.splice(from..from, b.iter().copied());
-            }
-            Damage::Number(at, n) => {
-                let start = place(*at);
-                let Some(from) = (start..length).find(|i| part[*i].is_ascii_digit()) else {
-                    continue;
-                };
-                let to = (from..length)
-                    .find(|i| !part[*i].is_ascii_digit())
-                    .unwrap_or(length);
-                part.splice(from..to, n.to_string().into_bytes());
-            }
-        }
-    }
-    let mut whole = bytes[..range.start].to_vec();
-    whole.extend(part);
-    whole.extend_from_slice(&bytes[range.end..]);
-    whole
-}
-
-fn thousands(cases: u32, test: impl Fn(Vec<Damage>)) {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        rng_seed: proptest::test_runner::RngSeed::Fixed(20_261_125),
-        ..Config::default()
-    };
-    TestRunner::new(config)
-        .run(&damage(), |damages| {
-            test(damages);
-            Ok(())
-        })
-        .unwrap();
-}
+use damage::{ALONE, Damage, FIXED, HELD, MOST, apply, measured, one_line, thousands};
 
 /// Reads weights; what is refused is refused in one line with the file's name.
 fn weights(name: &str, bytes: &[u8]) {
@@ -162,17 +20,6 @@ fn weights(name: &str, bytes: &[u8]) {
     if let Err(error) = read {
         one_line(&error.to_string(), name);
     }
-}
-
-fn one_line(error: &str, name: &str) {
-    assert!(
-        error.lines().count() == 1 && error.contains(name),
-        "{error:?}"
-    );
-    assert!(
-        error.len() < 2000 && !error.chars().any(char::is_control),
-        "{error:?}"
-    );
 }
 
 // ---- files -------------------------------------------------------------------------------------

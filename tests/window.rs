@@ -19,6 +19,10 @@ use egui_kittest::kittest::{NodeT as _, Queryable as _};
 
 #[path = "window/attention.rs"]
 mod attention;
+#[path = "support/dicom_file.rs"]
+mod dicom_file;
+#[path = "window/grey.rs"]
+mod grey;
 #[path = "window/methods.rs"]
 mod methods;
 #[path = "window/numbers.rs"]

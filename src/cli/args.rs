@@ -11,6 +11,7 @@ use crate::plan::{
     Post, Preprocess, Score, Sign, Values, View,
 };
 use crate::session::comparison::Comparison;
+use crate::session::view::Wanted;
 use crate::text::fault;
 
 /// Shows where a chest X-ray classifier looked. Without a command it opens the window.
@@ -39,6 +40,10 @@ pub(super) enum Command {
     Explain(ExplainArgs),
     /// One picture: methods in rows, layers in columns
     Figure(FigureArgs),
+    /// The picture as a viewer shows it, as PNG
+    View(ViewArgs),
+    /// What a file is, without identity, and what a network's preprocessing makes of it; lists folders
+    Inspect(InspectArgs),
     /// Trains a network for the program
     Train(TrainArgs),
     /// Makes the synthetic sample cases again
@@ -49,7 +54,7 @@ pub(super) enum Command {
 
 #[derive(Args)]
 pub(super) struct WindowArgs {
-    /// Image to open: PNG, JPEG, TIFF, BMP, WebP, or a ready input (.npy, .safetensors)
+    /// Image to open: DICOM, PNG, JPEG, TIFF, BMP, WebP, or a ready input (.npy, .safetensors)
     pub(super) image: Option<PathBuf>,
     /// Network: a .safetensors file or a folder with model.safetensors [default: the shipped demo]
     #[arg(long)]
@@ -151,7 +156,7 @@ pub(crate) fn label_lines(text: &str) -> Vec<String> {
 
 #[derive(Args)]
 pub(super) struct ImageArgs {
-    /// Image: PNG, JPEG, TIFF, BMP, WebP, or a ready input (.npy, .safetensors with a tensor 'input')
+    /// Image: DICOM, PNG, JPEG, TIFF, BMP, WebP, or a ready input (.npy, .safetensors with a tensor 'input')
     #[arg(long, required_unless_present = "demo")]
     pub(super) image: Option<PathBuf>,
 }
@@ -332,7 +337,7 @@ impl ExplainArgs {
 pub(super) struct FigureArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
-    /// Image: PNG, JPEG, TIFF, BMP, WebP, or a ready input [default: a sample case]
+    /// Image: DICOM, PNG, JPEG, TIFF, BMP, WebP, or a ready input [default: a sample case]
     #[arg(long, conflicts_with = "sample")]
     pub(super) image: Option<PathBuf>,
     /// Sample case, by name; the outline of its finding is drawn
@@ -440,6 +445,47 @@ fn parse_row(text: &str) -> Result<(String, Values)> {
 }
 
 #[derive(Args)]
+pub(super) struct ViewArgs {
+    /// Image: DICOM, PNG, JPEG, TIFF, BMP, WebP
+    #[arg(long)]
+    pub(super) image: PathBuf,
+    /// Center and width in the file's units (after rescale), or a preset: file, file2, file3, ... (windows and tables
+    /// of the file), full (smallest to largest value), percentile (1 to 99), and for CT soft, lung, bone
+    /// [default: the file's first window, else its table, else full]
+    #[arg(long, value_name = "C,W|PRESET", value_parser = parse_window, allow_hyphen_values = true)]
+    pub(super) window: Option<Wanted>,
+    /// Turns the grey levels, after the window
+    #[arg(long)]
+    pub(super) invert: bool,
+    /// Frame of a file that has several, from 1
+    #[arg(long, default_value_t = 1, value_parser = parse_frame)]
+    pub(super) frame: usize,
+    /// Regions to outline: NIH or RSNA CSV, COCO or CheXlocalize JSON, YOLO text, mask PNG
+    #[arg(long, value_name = "FILE")]
+    pub(super) regions: Option<PathBuf>,
+    /// The PNG file: 8-bit, the stored rows and columns; grey, or colour where the file is or regions are drawn
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
+}
+
+#[derive(Args)]
+pub(super) struct InspectArgs {
+    /// Image, or a folder or DICOMDIR to list
+    #[arg(long)]
+    pub(super) image: PathBuf,
+    /// Network whose preprocessing is tried [default: the shipped demo's and the two standard recipes]
+    #[arg(long)]
+    pub(super) model: Option<PathBuf>,
+    /// Frame of a file that has several, from 1
+    #[arg(long, default_value_t = 1, value_parser = parse_frame)]
+    pub(super) frame: usize,
+    /// Prints JSON: {name, format, sha256, width, height, bits, range, dicom, recipes: [...], notices}; of a folder
+    /// {entries: [{name, format, size, dicom, problem}], notices}
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args)]
 pub(super) struct TrainArgs {
     /// Data sets: folders with a manifest.csv, or CSV files
     #[arg(long, value_delimiter = ',', required = true, value_name = "DIR|CSV")]
@@ -517,6 +563,24 @@ fn parse_sigma(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(v) if v.is_finite() && (0.0..=1000.0).contains(&v) => Ok(v),
         _ => Err("expected pixels, 0 to 1000".to_owned()),
+    }
+}
+
+/// `CENTER,WIDTH`, or the name of a preset.
+fn parse_window(text: &str) -> Result<Wanted, String> {
+    let Some((center, width)) = text.split_once(',') else {
+        return Ok(Wanted::Preset(text.to_owned()));
+    };
+    match (center.trim().parse::<f64>(), width.trim().parse::<f64>()) {
+        (Ok(c), Ok(w)) if c.is_finite() && w.is_finite() && w >= 1.0 => Ok(Wanted::Window(c, w)),
+        _ => Err("expected CENTER,WIDTH, two numbers, the width at least 1".to_owned()),
+    }
+}
+
+fn parse_frame(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(v) if v > 0 => Ok(v),
+        _ => Err("expected a frame's number, from 1".to_owned()),
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Result<()> {
 }
 
 /// Says on stderr what the user should know although the command succeeds.
-fn tell<'a>(notices: impl IntoIterator<Item = &'a String>) {
+pub(super) fn tell<'a>(notices: impl IntoIterator<Item = &'a String>) {
     let notices: Vec<&String> = notices.into_iter().collect();
     for notice in notices.iter().take(NOTICES_SHOWN) {
         eprintln!("camlens: note: {notice}");
@@ -53,7 +53,7 @@ fn tell<'a>(notices: impl IntoIterator<Item = &'a String>) {
 const NOTICES_SHOWN: usize = 8;
 
 /// Opens the network that the arguments name, with what they say about it.
-fn open(args: &ModelArgs) -> Result<Model> {
+pub(super) fn open(args: &ModelArgs) -> Result<Model> {
     Model::open_on(
         &args.source(),
         args.arch.as_deref(),

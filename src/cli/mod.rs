@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod methods;
+mod picture;
 mod progress_bar;
 
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Command::Methods(args)) => methods::run(&args),
         Some(Command::Explain(args)) => commands::explain(&args),
         Some(Command::Figure(args)) => commands::figure(&args),
+        Some(Command::View(args)) => picture::view(&args),
+        Some(Command::Inspect(args)) => picture::inspect(&args),
         Some(Command::Train(args)) => commands::train(args),
         Some(Command::Samples(args)) => commands::samples(&args),
         Some(Command::Bench(args)) => commands::bench(&args),

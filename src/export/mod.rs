@@ -1,7 +1,7 @@
 //! Results on disk, whole or not at all.
 //!
 //! * [`npy_bytes`], [`read_npy`]: NumPy arrays
-//! * [`png_bytes`]: pictures with a description inside
+//! * [`png_bytes`] and its like: pictures with a description inside
 //! * [`Bundle`]: a folder of files whose manifest is written last
 //! * [`write_whole`]: a single file
 
@@ -11,4 +11,4 @@ mod png;
 
 pub use bundle::{Bundle, safe_name, write_whole};
 pub use npy::{NpyArray, npy_bytes, parse_npy, read_npy};
-pub use png::{png_bytes, rgba_png_bytes};
+pub use png::{grey_png_bytes, png_bytes, rgb_png_bytes, rgba_png_bytes};

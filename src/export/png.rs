@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use ::image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use ::image::{ExtendedColorType, ImageEncoder as _, RgbImage};
+use ::image::{ExtendedColorType, GrayImage, ImageEncoder as _, RgbImage};
 
 use crate::error::Result;
 use crate::text::fault;
@@ -27,6 +27,24 @@ pub fn png_bytes(picture: &RgbImage, notes: &[(&str, &str)]) -> Result<Vec<u8>> 
     } else {
         encode(picture.as_raw(), size, ExtendedColorType::Rgb8, notes)
     }
+}
+
+/// 8-bit grey levels as the bytes of a PNG file.
+///
+/// # Errors
+/// Where the picture has no pixels.
+pub fn grey_png_bytes(picture: &GrayImage, notes: &[(&str, &str)]) -> Result<Vec<u8>> {
+    let size = [picture.width(), picture.height()];
+    encode(picture.as_raw(), size, ExtendedColorType::L8, notes)
+}
+
+/// An RGB picture as the bytes of a PNG file of three channels, also where all of it is grey.
+///
+/// # Errors
+/// Where the picture has no pixels.
+pub fn rgb_png_bytes(picture: &RgbImage, notes: &[(&str, &str)]) -> Result<Vec<u8>> {
+    let size = [picture.width(), picture.height()];
+    encode(picture.as_raw(), size, ExtendedColorType::Rgb8, notes)
 }
 
 /// RGBA bytes (not premultiplied, `4 * width * height`) as the bytes of a PNG file.

@@ -6,10 +6,16 @@ use std::path::{Path, PathBuf};
 
 use ::image::{DynamicImage, ImageDecoder as _, ImageError, ImageReader, Limits};
 
+use super::dicom;
+use super::display::Presentation;
 use super::hash::sha256_hex;
-use super::sniff::{Content, content_of, format_name, png_size, why_incomplete};
+use super::record::Record;
+use super::resize::resize_plane;
+use super::sniff::{
+    Content, content_of, format_name, png_size, tiff_claims_too_much, why_incomplete,
+};
 use crate::error::Result;
-use crate::text::fault;
+use crate::text::{dicom as words, fault};
 
 /// Shortest side that is accepted, in pixels. A smaller picture is no X-ray.
 pub const MIN_SIDE: u32 = 32;
@@ -20,9 +26,13 @@ pub const MAX_PIXELS: u64 = 64 << 20;
 /// Largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// What a decoder may allocate, in bytes: the largest accepted picture at four 16-bit channels,
-/// twice (the decoder's own rows and the result).
-const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8 * 2;
+/// What a decoder may allocate, in bytes: for what stands beside the pixels, by the size of the file, and for the
+/// pixels four 16-bit channels twice (its own rows and the result).
+fn decoder_limits(file_bytes: usize, pixels: u64) -> Limits {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some((1 << 20) + 16 * (file_bytes as u64 + pixels));
+    limits
+}
 
 /// Where an image came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +45,8 @@ pub struct Origin {
     pub format: String,
     /// Bits per sample as stored.
     pub bits: u32,
+    /// The file stores colours, even if all of them are grey.
+    pub colour: bool,
     /// SHA-256 of the file's bytes, lower-case hexadecimal.
     pub sha256: String,
 }
@@ -48,25 +60,42 @@ pub struct Image {
     pub height: usize,
     /// 1 (grey) or 3 (red, green, blue). A colour file whose three planes are equal has 1.
     pub channels: usize,
-    /// Planar `[channels, height, width]`, in stored units: 0..=255 or 0..=65535.
+    /// Planar `[channels, height, width]`, in stored units: 0..=255 or 0..=65535. Of DICOM files 0 to
+    /// `2^bits - 1` with air dark: signed values are moved up, and where small values are bright the scale
+    /// is turned; [`Presentation::stored`] is the way back.
     pub values: Vec<f32>,
-    /// The largest value that the file's type can hold: 255, 65535, or for float files 1 where
-    /// all values lie within 0..=1 and else the largest value.
+    /// The largest value that the file's type can hold: 255, 65535, `2^bits - 1` for DICOM, or for float
+    /// files 1 where all values lie within 0..=1 and else the largest value.
     pub max_value: f32,
     /// Where it came from.
     pub origin: Origin,
+    /// How the file asks to be shown. A model's input never depends on it.
+    pub presentation: Presentation,
+    /// What a DICOM header says beside the pixels.
+    pub record: Option<Box<Record>>,
+    /// What to know about the file.
+    pub notices: Vec<String>,
 }
 
 impl Image {
-    /// Reads a PNG, JPEG, TIFF, BMP or WebP file, 8 or 16 bit, grey or colour; what it is is told by
-    /// its content. Alpha is dropped. An orientation that a camera recorded (EXIF) is applied.
+    /// Reads a PNG, JPEG, TIFF, BMP, WebP or DICOM file, 8 or 16 bit, grey or colour; what it is is told
+    /// by its content. Alpha is dropped. An orientation that a camera recorded (EXIF) is applied. Of several
+    /// frames the first is read.
     ///
     /// # Errors
-    /// One sentence that names the file: missing, a folder, empty, another kind of file, DICOM (not
-    /// yet), cut short or damaged, or a size outside [`MIN_SIDE`]..=[`MAX_SIDE`] or [`MAX_PIXELS`],
-    /// which is refused by the header before anything is allocated.
+    /// One sentence that names the file: missing, a folder, empty, another kind of file, cut short or
+    /// damaged, or a size outside [`MIN_SIDE`]..=[`MAX_SIDE`] or [`MAX_PIXELS`], which is refused by the
+    /// header before anything is allocated.
     pub fn open(path: &Path) -> Result<Self> {
-        let expected = "an image file (PNG, JPEG, TIFF, BMP or WebP)";
+        Self::open_frame(path, 0)
+    }
+
+    /// As [`Image::open`], frame `frame` (from 0) of a DICOM file.
+    ///
+    /// # Errors
+    /// As [`Image::open`]; also a frame that the file does not have.
+    pub fn open_frame(path: &Path, frame: usize) -> Result<Self> {
+        let expected = "an image file (PNG, JPEG, TIFF, BMP, WebP or DICOM)";
         let file = File::open(path).map_err(|error| fault::read(path, &error))?;
         let facts = file.metadata().map_err(|error| fault::read(path, &error))?;
         if facts.is_dir() {
@@ -86,7 +115,7 @@ impl Image {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        Self::from_bytes(&name, Some(path), &bytes)
+        Self::frame_from_bytes(&name, Some(path), &bytes, frame)
     }
 
     /// Reads an image file that is in memory already. `name` is its short name; `path`, where there
@@ -95,28 +124,54 @@ impl Image {
     /// # Errors
     /// As [`Image::open`].
     pub fn from_bytes(name: &str, path: Option<&Path>, bytes: &[u8]) -> Result<Self> {
+        Self::frame_from_bytes(name, path, bytes, 0)
+    }
+
+    /// As [`Image::from_bytes`], frame `frame` (from 0) of a DICOM file.
+    ///
+    /// # Errors
+    /// As [`Image::open_frame`].
+    pub fn frame_from_bytes(
+        name: &str,
+        path: Option<&Path>,
+        bytes: &[u8],
+        frame: usize,
+    ) -> Result<Self> {
         let shown = path.unwrap_or(Path::new(name));
         if bytes.is_empty() {
             return Err(fault::empty_file(shown));
         }
         let format = match content_of(bytes) {
             Content::Raster(format) => format,
-            Content::Dicom => return Err(fault::dicom_not_yet(shown)),
+            Content::Dicom => return dicom::read(name, path, bytes, frame),
             Content::Other(found) => return Err(fault::not_an_image(shown, found)),
         };
+        if frame > 0 {
+            return Err(fault::no_such_frame(shown, frame + 1));
+        }
         let format_name = format_name(format);
+        let named_dicom = name.to_lowercase().ends_with(".dcm");
         if let Some((width, height)) = png_size(bytes) {
             check_size(shown, width, height)?;
         }
 
+        if format == ::image::ImageFormat::Tiff && tiff_claims_too_much(bytes) {
+            return Err(fault::broken_image(
+                shown,
+                format_name,
+                &"a tag claims more values than the file holds",
+            ));
+        }
         let broken = |error: &ImageError| decoder_fault(shown, format_name, error);
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-        let mut limits = Limits::no_limits();
-        limits.max_alloc = Some(MAX_DECODER_BYTES);
-        reader.limits(limits);
+        reader.limits(decoder_limits(bytes.len(), 0));
         let mut decoder = reader.into_decoder().map_err(|error| broken(&error))?;
         let (width, height) = decoder.dimensions();
         check_size(shown, width, height)?;
+        let pixels = u64::from(width) * u64::from(height);
+        decoder
+            .set_limits(decoder_limits(bytes.len(), pixels))
+            .map_err(|error| broken(&error))?;
         // Only now: a file that is both too large and cut short is too large first.
         if let Some(why) = why_incomplete(format, bytes) {
             return Err(fault::broken_image(shown, format_name, &why));
@@ -151,8 +206,15 @@ impl Image {
                 path: path.map(Path::to_path_buf),
                 format: format_name.to_owned(),
                 bits: planes.bits,
+                colour: planes.colour,
                 sha256: sha256_hex(bytes),
             },
+            presentation: Presentation::default(),
+            record: None,
+            notices: named_dicom
+                .then(|| words::not_dicom(&format!("a {format_name}")))
+                .into_iter()
+                .collect(),
         })
     }
 
@@ -197,9 +259,36 @@ impl Image {
                 path: None,
                 format: "values".to_owned(),
                 bits: 32,
+                colour: channels == 3,
                 sha256: sha256_hex(&bytes),
             },
+            presentation: Presentation::default(),
+            record: None,
+            notices: Vec::new(),
             values,
+        })
+    }
+
+    /// The same picture with fewer pixels, averaged, for the screen: values keep their units. What the header says
+    /// beside the pixels is left behind.
+    ///
+    /// # Errors
+    /// A side of `size` (`[width, height]`) is 0.
+    pub fn smaller(&self, size: [usize; 2]) -> Result<Self> {
+        let mut values = Vec::with_capacity(self.channels * size[0] * size[1]);
+        for channel in 0..self.channels {
+            values.extend(resize_plane(self.plane(channel), self.size(), size)?);
+        }
+        Ok(Self {
+            width: size[0],
+            height: size[1],
+            channels: self.channels,
+            values,
+            max_value: self.max_value,
+            origin: self.origin.clone(),
+            presentation: self.presentation.clone(),
+            record: None,
+            notices: Vec::new(),
         })
     }
 
@@ -281,6 +370,7 @@ fn decoder_fault(path: &Path, format: &str, error: &ImageError) -> crate::Error 
 /// Decoded samples, planar, alpha dropped, equal colour planes collapsed.
 struct Planes {
     channels: usize,
+    colour: bool,
     bits: u32,
     values: Vec<f32>,
 }
@@ -326,6 +416,7 @@ impl Planes {
         }
         Self {
             channels,
+            colour: kept == 3,
             bits,
             values,
         }

@@ -6,6 +6,8 @@
 
 use ::image::ImageFormat;
 
+use super::dicom::is_dicom;
+
 /// What the first bytes say.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Content {
@@ -19,7 +21,7 @@ pub(super) enum Content {
 
 /// Tells what `bytes` are from their content alone.
 pub(super) fn content_of(bytes: &[u8]) -> Content {
-    if bytes.get(128..132) == Some(b"DICM") || starts_like_bare_dicom(bytes) {
+    if is_dicom(bytes) {
         return Content::Dicom;
     }
     match ::image::guess_format(bytes) {
@@ -48,15 +50,6 @@ pub(super) fn format_name(format: ImageFormat) -> &'static str {
         ImageFormat::WebP => "WebP",
         _ => "image",
     }
-}
-
-/// DICOM written without its 128-byte preamble: a data element of group 0002 or 0008 with an
-/// explicit value representation.
-fn starts_like_bare_dicom(bytes: &[u8]) -> bool {
-    matches!(
-        bytes.get(..6),
-        Some([0x02 | 0x08, 0, _, 0, b'A'..=b'Z', b'A'..=b'Z'])
-    )
 }
 
 fn name_of_other(bytes: &[u8]) -> &'static str {
@@ -120,6 +113,45 @@ pub(super) fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
     };
     (bytes.get(12..16)? == b"IHDR").then_some(())?;
     Some((field(16)?, field(20)?))
+}
+
+/// Whether the first directory of a TIFF (classic or BigTIFF) claims values that the file cannot hold. The decoder
+/// makes room for all that is claimed before it looks.
+pub(super) fn tiff_claims_too_much(bytes: &[u8]) -> bool {
+    let little = bytes.starts_with(b"II");
+    let number = |at: usize, width: usize| -> Option<u64> {
+        let field = bytes.get(at..at.checked_add(width)?)?;
+        let fold = |sum: u64, byte: &u8| (sum << 8) | u64::from(*byte);
+        Some(if little {
+            field.iter().rev().fold(0, fold)
+        } else {
+            field.iter().fold(0, fold)
+        })
+    };
+    let big = number(2, 2) == Some(43);
+    let (width, start) = if big { (8, 8) } else { (4, 4) };
+    let claims = || {
+        let directory = usize::try_from(number(start, width)?).ok()?;
+        let head = if big { 8 } else { 2 };
+        let entries = number(directory, head)?.min(bytes.len() as u64 / 12);
+        let size = 4 + 2 * width;
+        for entry in 0..entries as usize {
+            let at = directory.checked_add(head + entry * size)?;
+            let unit = match number(at + 2, 2)? {
+                1 | 2 | 6 | 7 => 1,
+                3 | 8 => 2,
+                5 | 10 | 12 | 16 | 17 | 18 => 8,
+                _ => 4,
+            };
+            let count = number(at + 4, width)?;
+            if count.saturating_mul(unit) > bytes.len() as u64 {
+                return Some(true);
+            }
+        }
+        Some(false)
+    };
+    // A directory that ends too early is the decoder's to refuse.
+    claims().unwrap_or(false)
 }
 
 /// Why a file is not all there, as far as its container tells; `None` when it is.
@@ -226,7 +258,9 @@ mod tests {
         let mut dicom = vec![0; 128];
         dicom.extend(b"DICM\x02\x00");
         assert_eq!(content_of(&dicom), Content::Dicom);
-        assert_eq!(content_of(b"\x08\x00\x05\x00CS\x0a\x00"), Content::Dicom);
+        let bare =
+            b"\x08\x00\x05\x00CS\x02\x00AB\x08\x00\x08\x00CS\x00\x00\x08\x00\x16\x00UI\x00\x00";
+        assert_eq!(content_of(bare), Content::Dicom);
         assert_eq!(
             content_of(b"\x89PNG\r\n\x1a\n...."),
             Content::Raster(ImageFormat::Png)

@@ -168,6 +168,13 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
     bundle.finish("manifest.json", &bytes)?;
 
     let mut notices: BTreeSet<String> = model.notices.iter().cloned().collect();
+    notices.extend(
+        picture
+            .notices
+            .iter()
+            .chain(&analysis.input.notices)
+            .cloned(),
+    );
     notices.extend(cells.iter().filter_map(|cell| cell.field.notice.clone()));
     notices.extend(truth.iter().flat_map(|truth| truth.notices(&label)));
     Ok(Report {

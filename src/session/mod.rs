@@ -10,10 +10,13 @@ pub mod comparison;
 mod facts;
 mod figure;
 pub mod grid;
+pub mod inspect;
+pub mod listing;
 mod model_eye;
 mod picture;
 mod regions;
 pub mod samples;
+pub mod view;
 mod worker;
 
 use std::collections::{HashMap, HashSet};

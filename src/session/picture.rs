@@ -8,7 +8,9 @@ use candle_core::Device;
 use super::samples;
 use crate::error::Result;
 use crate::export::read_npy;
-use crate::image::{DisplayWindow, Image, sha256_hex, to_u8};
+use crate::image::display::{Display, render};
+use crate::image::record::{DicomFacts, Identity};
+use crate::image::{Image, sha256_hex};
 use crate::model::Model;
 use crate::plan::ImageSource;
 use crate::preprocess::{ModelInput, Recipe, picture_of, prepare};
@@ -29,7 +31,7 @@ pub struct Picture {
 
 enum Content {
     /// Stored values that a recipe turns into an input.
-    Image(Box<Image>),
+    Image(Arc<Image>),
     /// A model input that skips preprocessing.
     Ready(ModelInput),
 }
@@ -60,9 +62,9 @@ impl Picture {
         Self {
             name,
             sha256: image.origin.sha256.clone(),
-            display: Arc::new(to_u8(&image, DisplayWindow::default_for(&image))),
-            notices: Vec::new(),
-            content: Content::Image(Box::new(image)),
+            display: Arc::new(render(&image, &Display::at_first(&image))),
+            notices: image.notices.clone(),
+            content: Content::Image(Arc::new(image)),
         }
     }
 
@@ -83,10 +85,65 @@ impl Picture {
         Ok(Self {
             name,
             sha256: sha256_hex(&bytes),
-            display: Arc::new(to_u8(&image, DisplayWindow::default_for(&image))),
+            display: Arc::new(render(&image, &Display::at_first(&image))),
             notices: vec![notice::ready_input()],
             content: Content::Ready(input),
         })
+    }
+
+    /// Stored values and how they may be shown; `None` for a ready model input.
+    pub fn image(&self) -> Option<&Image> {
+        match &self.content {
+            Content::Image(image) => Some(image),
+            Content::Ready(_) => None,
+        }
+    }
+
+    /// The same picture in other grey levels. Stored values, and with them every input and map, stay what they are.
+    /// A ready model input has no grey levels to choose: it is shown as before.
+    pub fn shown(&self, display: &Display) -> Self {
+        let (content, picture) = match &self.content {
+            Content::Image(image) => (
+                Content::Image(Arc::clone(image)),
+                Arc::new(render(image, display)),
+            ),
+            Content::Ready(input) => (Content::Ready(input.clone()), Arc::clone(&self.display)),
+        };
+        Self {
+            name: self.name.clone(),
+            sha256: self.sha256.clone(),
+            display: picture,
+            notices: self.notices.clone(),
+            content,
+        }
+    }
+
+    /// Stored values for the screen; of a ready model input its picture.
+    ///
+    /// # Errors
+    /// The picture has no pixel.
+    pub fn for_screen(&self) -> Result<Arc<Image>> {
+        match &self.content {
+            Content::Image(image) => Ok(Arc::clone(image)),
+            Content::Ready(_) => {
+                let pixels = self.display.pixels();
+                let values = (0..3)
+                    .flat_map(|c| pixels.clone().map(move |p| f32::from(p.0[c])))
+                    .collect();
+                let image = Image::from_values(&self.name, self.size(), 3, values, 255.0)?;
+                Ok(Arc::new(image))
+            }
+        }
+    }
+
+    /// What a DICOM header says, without identity.
+    pub fn facts(&self) -> Option<&DicomFacts> {
+        Some(&self.image()?.record.as_ref()?.facts)
+    }
+
+    /// Who a DICOM picture is of. For the screen only: nothing that is written may carry it.
+    pub fn identity(&self) -> Option<&Identity> {
+        Some(&self.image()?.record.as_ref()?.identity)
     }
 
     /// Size of the source, `[width, height]`.

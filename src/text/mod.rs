@@ -2,8 +2,10 @@
 //!
 //! * [`bench`]: the program's own timings
 //! * [`device`]: where the arithmetic runs
+//! * [`dicom`]: what a DICOM file is and what is wrong inside one
 //! * [`fact`]: what is known about a network
 //! * [`fault`]: the sentences of errors
+//! * [`inspect`]: what a file is
 //! * [`measure`]: numbers that are shown with a map
 //! * [`notice`]: what is said beside a result that stands
 //! * [`figure`]: words on exported figures
@@ -15,9 +17,12 @@
 
 pub mod bench;
 pub mod device;
+pub mod dicom;
 pub mod fact;
 pub mod fault;
 pub mod figure;
+pub mod grey;
+pub mod inspect;
 pub mod measure;
 pub mod method;
 pub mod notice;

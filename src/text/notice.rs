@@ -8,11 +8,47 @@ pub fn image_is_constant(value: f32) -> String {
 }
 
 /// A deep file whose values stay far below white.
-pub fn image_uses_few_bits(bits_used: u32, most: f32, max_value: f32) -> String {
+pub fn image_uses_few_bits(bits_used: u32, bits: u32, most: f32, max_value: f32) -> String {
     format!(
-        "Values use {bits_used} of 16 bits (largest {most}, white is {max_value}): \
+        "Values use {bits_used} of {bits} bits (largest {most}, white is {max_value}): \
          the model sees a nearly black picture; rescale the file to its full range"
     )
+}
+
+/// A narrow band of values somewhere in a wide range.
+pub fn image_is_flat(lo: f32, hi: f32, max_value: f32) -> String {
+    format!(
+        "Values lie between {lo} and {hi} of 0 to {max_value}: the model sees a nearly uniform picture; \
+         rescale the file to its full range"
+    )
+}
+
+/// Bright margins around a dark middle.
+pub fn image_looks_inverted() -> String {
+    "The picture looks inverted (bright margins, dark middle): models expect air to be dark; if so, turn its grey levels"
+        .to_owned()
+}
+
+/// A modality that is no plain X-ray.
+pub fn not_an_x_ray(modality: &str) -> String {
+    format!("The header says modality {modality}: the model was made for plain X-rays (CR, DX)")
+}
+
+/// Another body part.
+pub fn not_a_chest(part: &str) -> String {
+    format!("The header says body part {part}: the model was made for the chest")
+}
+
+/// Not a frontal view.
+pub fn lateral_view(view: &str) -> String {
+    format!(
+        "The header says view {view}, from the side: the model was made for frontal views (PA, AP)"
+    )
+}
+
+/// A folder with more files than a list takes.
+pub fn list_is_cut(most: usize) -> String {
+    format!("The folder holds more than {most} files; the first {most} are listed")
 }
 
 /// Values below 0.

@@ -68,6 +68,8 @@ pub enum Word {
     Quit,
     ToggleOverlay,
     Fit,
+    Invert,
+    ResetGrey,
     ZoomIn,
     ZoomOut,
     ToggleTheme,
@@ -109,6 +111,8 @@ pub fn command(word: Word) -> String {
         Word::Quit => "Quit",
         Word::ToggleOverlay => "Show overlay",
         Word::Fit => "Fit",
+        Word::Invert => "Invert grey levels",
+        Word::ResetGrey => "Reset",
         Word::ZoomIn => "Zoom in",
         Word::ZoomOut => "Zoom out",
         Word::ToggleTheme => "Light or dark",
@@ -391,6 +395,16 @@ pub fn pixel(x: usize, y: usize, grey: u8) -> String {
     format!("x {x}   y {y}   grey {grey}")
 }
 
+/// Hover text of the patient's name.
+pub const IDENTITY_HINT: &str =
+    "From the file's header. Shown here only: exports, manifests and screenshots leave it out";
+
+/// The same with the value in the file's units, where those are not grey levels.
+pub fn pixel_value(x: usize, y: usize, value: f64, grey: u8) -> String {
+    let decimals = usize::from(value.fract() != 0.0) * 2;
+    format!("x {x}   y {y}   value {value:.decimals$}   grey {grey}")
+}
+
 /// Head of a method's card.
 pub const SHOWS: &str = "Shows";
 /// Head of a method's card.
@@ -534,9 +548,13 @@ pub const ABOUT: [&str; 4] = [
 ];
 
 /// What the mouse does, as pairs of gesture and effect.
-pub const MOUSE: [(&str, &str); 5] = [
+pub const MOUSE: [(&str, &str); 6] = [
     ("Wheel", "Zoom at the pointer, all panels"),
     ("Drag", "Pan, all panels"),
+    (
+        "Right drag",
+        "Grey levels: width across, center up and down",
+    ),
     ("Double click", "Fit; on a slider: its default"),
     ("Hold Space", "See the X-ray under the overlay"),
     ("Arrows on a slider", "One step; Page keys: one stage"),

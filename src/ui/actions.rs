@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use egui::{Context, Theme, ViewportCommand, vec2};
 use poll_promise::Promise;
@@ -19,7 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::export::{png_bytes, safe_name, write_whole};
 use crate::plan::{DeviceChoice, GivenFacts, ImageSource, ModelSource, Sign};
 use crate::regions::looks_like_regions;
-use crate::session::{Exhibit, ExhibitPanel, MapState, samples, save_facts};
+use crate::session::{Exhibit, ExhibitPanel, MapState, Picture, samples, save_facts};
 use crate::text::{APP, RESEARCH_ONLY, fact, region, window as words};
 
 /// Scale of an exported figure; 2 gives panels 960 pixels wide.
@@ -66,6 +67,13 @@ impl App {
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
             Command::ToggleOverlay => self.overlay = !self.overlay,
             Command::Fit => self.viewport = Viewport::default(),
+            Command::Invert => {
+                if let Some(mut display) = self.base.display() {
+                    display.invert = !display.invert;
+                    self.base.set_display(Some(display));
+                }
+            }
+            Command::ResetGrey => self.base.set_display(None),
             Command::ZoomIn => self.zoom(ZOOM_STEP),
             Command::ZoomOut => self.zoom(1.0 / ZOOM_STEP),
             Command::ToggleTheme => ctx.set_theme(match ctx.theme() {
@@ -331,6 +339,15 @@ impl App {
         self.picker.ask(ctx, Ask::SavePng(name));
     }
 
+    /// The picture in the grey levels of the window.
+    fn picture_as_shown(&self) -> Option<Arc<Picture>> {
+        let picture = self.session.picture()?;
+        Some(match self.base.display() {
+            Some(display) if self.base.has_own_display() => Arc::new(picture.shown(&display)),
+            _ => Arc::clone(picture),
+        })
+    }
+
     /// What an export shows; `None` while a panel waits.
     pub fn exhibit(&self) -> Option<Exhibit> {
         if !self.is_shown() {
@@ -338,7 +355,7 @@ impl App {
         }
         Some(Exhibit {
             model: self.session.model()?.clone(),
-            picture: self.session.picture()?.clone(),
+            picture: self.picture_as_shown()?,
             findings: self.session.findings().to_vec(),
             target: self.objective()?,
             panels: (0..self.grid.panels.len())

@@ -21,6 +21,7 @@ use super::theme;
 use super::viewport::Viewport;
 use crate::error::{Error, Result};
 use crate::explain::catalogue::{self, Layout, Method, Passes};
+use crate::image::display::Display;
 use crate::model::Model;
 use crate::plan::{
     Against, Factor, GivenFacts, ImageSource, MapKey, ModelSource, Score, Target, Values,
@@ -197,6 +198,11 @@ impl App {
         self.viewport
     }
 
+    /// How the X-ray's values become grey on the screen; `None` while there is none, or for a ready model input.
+    pub fn grey_levels(&self) -> Option<Display> {
+        self.base.display()
+    }
+
     /// Whether heat is drawn in this frame.
     pub fn shows_overlay(&self) -> bool {
         self.overlay && !self.peeking
@@ -221,6 +227,11 @@ impl App {
     pub fn is_complete(&self) -> bool {
         let grows = |cell: &Cell| matches!(&cell.state, MapState::Growing(g) if !g.stopped);
         self.is_shown() && !self.cells.iter().any(grows)
+    }
+
+    /// Whether a picture of the window is to be written: nobody's name may be in it.
+    pub(super) fn is_written(&self) -> bool {
+        self.screenshot.is_some()
     }
 
     /// Whether every panel shows something of its map.

@@ -6,20 +6,29 @@ use std::sync::Arc;
 use egui::{ColorImage, Context, TextureHandle, TextureId, TextureOptions};
 use poll_promise::Promise;
 
-use crate::image::resize_rgb;
+use crate::image::Image;
+use crate::image::display::{Display, render};
 use crate::session::Picture;
 
 /// The pyramid ends at a level whose long side is no longer than this.
 const SMALLEST: usize = 256;
 
-type Levels = Vec<Arc<ColorImage>>;
+/// Stored values, so that grey levels can be chosen live: only the level on screen is rendered again.
+type Levels = Vec<Arc<Image>>;
 
 /// The open X-ray for the screen.
 #[derive(Default)]
 pub(crate) struct Base {
     picture: Option<Arc<Picture>>,
     levels: Option<Promise<Levels>>,
-    textures: Vec<Option<TextureHandle>>,
+    textures: Vec<Option<Shown>>,
+    display: Option<Display>,
+}
+
+/// A level in the grey levels that it was last asked for in.
+struct Shown {
+    display: Display,
+    texture: TextureHandle,
 }
 
 impl Base {
@@ -33,11 +42,14 @@ impl Base {
             return;
         }
         let max_side = ctx.input(|i| i.max_texture_side).min(8192);
-        let (display, ctx) = (Arc::clone(&picture.display), ctx.clone());
+        let (source, ctx) = (Arc::clone(picture), ctx.clone());
         self.picture = Some(Arc::clone(picture));
         self.textures.clear();
+        self.display = None;
         self.levels = Some(Promise::spawn_thread("camlens-pyramid", move || {
-            let levels = pyramid(&display, max_side);
+            let levels = source
+                .for_screen()
+                .map_or_else(|_| Levels::new(), |image| pyramid(image, max_side));
             ctx.request_repaint();
             levels
         }));
@@ -50,64 +62,95 @@ impl Base {
             .is_some_and(|levels| levels.ready().is_some())
     }
 
+    /// The grey levels in use; `None` while there is no picture.
+    pub(crate) fn display(&self) -> Option<Display> {
+        let first = || Some(Display::at_first(self.picture.as_ref()?.image()?));
+        self.display.clone().or_else(first)
+    }
+
+    /// Chooses grey levels; `None` are those of the file.
+    pub(crate) fn set_display(&mut self, display: Option<Display>) {
+        self.display = display;
+    }
+
+    /// Whether grey levels were chosen.
+    pub(crate) fn has_own_display(&self) -> bool {
+        self.display.is_some()
+    }
+
     /// The texture for a picture that is drawn `pixels_wide` physical pixels wide; `None` while the
     /// pyramid is being built.
     pub(crate) fn texture(&mut self, ctx: &Context, pixels_wide: f32) -> Option<TextureId> {
         let levels = self.levels.as_ref()?.ready()?;
         let level = levels
             .iter()
-            .rposition(|level| level.size[0] as f32 >= pixels_wide)
+            .rposition(|level| level.width as f32 >= pixels_wide)
             .unwrap_or(0);
         let image = levels.get(level)?;
+        let display = match &self.display {
+            Some(display) => display.clone(),
+            None => Display::at_first(self.picture.as_ref()?.image().unwrap_or(image)),
+        };
         if self.textures.len() < levels.len() {
-            self.textures.resize(levels.len(), None);
+            self.textures.resize_with(levels.len(), || None);
         }
         let slot = self.textures.get_mut(level)?;
-        let handle = slot.get_or_insert_with(|| {
-            ctx.load_texture(
-                format!("x-ray {level}"),
-                Arc::clone(image),
-                TextureOptions::LINEAR,
-            )
-        });
-        Some(handle.id())
+        match slot {
+            Some(shown) if shown.display == display => {}
+            Some(shown) => {
+                let pixels = colours(image, &display);
+                shown.texture.set(pixels, TextureOptions::LINEAR);
+                shown.display = display;
+            }
+            None => {
+                let name = format!("x-ray {level}");
+                let pixels = colours(image, &display);
+                let texture = ctx.load_texture(name, pixels, TextureOptions::LINEAR);
+                *slot = Some(Shown { display, texture });
+            }
+        }
+        slot.as_ref().map(|shown| shown.texture.id())
     }
 }
 
+fn colours(image: &Image, display: &Display) -> ColorImage {
+    ColorImage::from_rgb(image.size(), render(image, display).as_raw())
+}
+
 /// Largest level first.
-fn pyramid(picture: &::image::RgbImage, max_side: usize) -> Levels {
-    let mut picture = picture.clone();
+fn pyramid(image: Arc<Image>, max_side: usize) -> Levels {
+    let mut image = image;
     let mut levels = Levels::new();
     loop {
-        let (w, h) = picture.dimensions();
-        let long = w.max(h) as usize;
+        let long = image.width.max(image.height);
         if long <= max_side {
-            let size = [w as usize, h as usize];
-            levels.push(Arc::new(ColorImage::from_rgb(size, picture.as_raw())));
+            levels.push(Arc::clone(&image));
         }
         if long <= SMALLEST {
             return levels;
         }
-        let Ok(smaller) = resize_rgb(&picture, w.div_ceil(2), h.div_ceil(2)) else {
+        let Ok(smaller) = image.smaller([image.width.div_ceil(2), image.height.div_ceil(2)]) else {
             return levels;
         };
-        picture = smaller;
+        image = Arc::new(smaller);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::image::{Rgb, RgbImage};
 
     #[test]
     fn levels_halve_and_keep_grey_levels() {
-        let picture = RgbImage::from_pixel(1501, 901, Rgb([90, 90, 90]));
-        let levels = pyramid(&picture, 1024);
-        let sizes: Vec<[usize; 2]> = levels.iter().map(|l| l.size).collect();
+        let values = vec![90.0; 1501 * 901];
+        let image = Image::from_values("grey", [1501, 901], 1, values, 255.0).unwrap();
+        let display = Display::at_first(&image);
+        let levels = pyramid(Arc::new(image), 1024);
+        let sizes: Vec<[usize; 2]> = levels.iter().map(|l| l.size()).collect();
         assert_eq!(sizes, [[751, 451], [376, 226], [188, 113]]);
         for level in levels {
-            assert!(level.pixels.iter().all(|p| p.r() == 90 && p.a() == 255));
+            let pixels = colours(&level, &display).pixels;
+            assert!(pixels.iter().all(|p| p.r() == 90 && p.a() == 255));
         }
     }
 }

@@ -41,6 +41,10 @@ pub enum Command {
     ToggleOverlay,
     /// Show the whole X-ray.
     Fit,
+    /// Black for white.
+    Invert,
+    /// The file's own grey levels.
+    ResetGrey,
     /// Closer.
     ZoomIn,
     /// Farther.
@@ -82,13 +86,14 @@ pub enum Command {
 impl Command {
     /// Commands that have a shortcut, in the order of the list of keys. A shortcut with more
     /// modifiers stands before the one that it contains, since that one would take its keys.
-    pub const WITH_SHORTCUT: [Self; 24] = [
+    pub const WITH_SHORTCUT: [Self; 25] = [
         Self::OpenModel,
         Self::OpenImage,
         Self::Export,
         Self::Quit,
         Self::ToggleOverlay,
         Self::Fit,
+        Self::Invert,
         Self::ZoomIn,
         Self::ZoomOut,
         Self::PreviousFinding,
@@ -135,6 +140,8 @@ impl Command {
             Self::Quit => Word::Quit,
             Self::ToggleOverlay => Word::ToggleOverlay,
             Self::Fit => Word::Fit,
+            Self::Invert => Word::Invert,
+            Self::ResetGrey => Word::ResetGrey,
             Self::ZoomIn => Word::ZoomIn,
             Self::ZoomOut => Word::ZoomOut,
             Self::ToggleTheme => Word::ToggleTheme,
@@ -170,6 +177,7 @@ impl Command {
             Self::Quit => command(Key::Q),
             Self::ToggleOverlay => plain(Key::H),
             Self::Fit => plain(Key::Num0),
+            Self::Invert => plain(Key::I),
             Self::Draw(Tool::Box) => plain(Key::B),
             Self::Draw(Tool::Ellipse) => plain(Key::E),
             Self::Draw(Tool::Freehand) => plain(Key::F),

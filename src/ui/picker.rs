@@ -99,7 +99,9 @@ fn dialog(ask: &Ask) -> Option<PathBuf> {
             .set_title(words::OPEN_IMAGE_TITLE)
             .add_filter(
                 words::IMAGE_FILES,
-                &["png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp", "npy"],
+                &[
+                    "png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp", "dcm", "dicom", "npy",
+                ],
             )
             .add_filter(words::ALL_FILES, &["*"])
             .pick_file(),

@@ -4,6 +4,7 @@
 //! gave them.
 
 mod device;
+mod dicom;
 mod facts;
 mod model;
 mod model_file;
@@ -16,6 +17,7 @@ use std::path::Path;
 
 use crate::error::{Error, Kind};
 pub use device::*;
+pub use dicom::*;
 pub use facts::*;
 pub use model::*;
 pub use model_file::*;
@@ -79,7 +81,7 @@ pub fn is_folder(path: &Path, expected: &str) -> Error {
 /// The file is no image that can be read.
 pub fn not_an_image(path: &Path, found: &str) -> Error {
     input(format!(
-        "'{}' is not an image: found {found}; expected PNG, JPEG, TIFF, BMP or WebP",
+        "'{}' is not an image: found {found}; expected PNG, JPEG, TIFF, BMP, WebP or DICOM",
         path.display()
     ))
 }
@@ -88,14 +90,6 @@ pub fn not_an_image(path: &Path, found: &str) -> Error {
 pub fn broken_image(path: &Path, format: &str, why: &dyn Display) -> Error {
     input(format!(
         "'{}' is a damaged {format} file: {why}; get the file again from its source",
-        path.display()
-    ))
-}
-
-/// DICOM is recognised and not read yet.
-pub fn dicom_not_yet(path: &Path) -> Error {
-    unsupported(format!(
-        "'{}' is a DICOM file, which this version does not read yet; export it as PNG or TIFF",
         path.display()
     ))
 }
@@ -121,7 +115,7 @@ pub fn not_a_regular_file(path: &Path, expected: &str) -> Error {
 /// The file has no bytes.
 pub fn empty_file(path: &Path) -> Error {
     input(format!(
-        "'{}' is empty (0 bytes); expected PNG, JPEG, TIFF, BMP or WebP",
+        "'{}' is empty (0 bytes); expected PNG, JPEG, TIFF, BMP, WebP or DICOM",
         path.display()
     ))
 }

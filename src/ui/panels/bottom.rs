@@ -73,7 +73,19 @@ fn pixel_words(app: &App) -> Option<String> {
     if x < 0.0 || y < 0.0 || x >= width as f64 || y >= height as f64 {
         return None;
     }
+    let (x, y) = (x as usize, y as usize);
+    if let (Some(image), Some(display)) = (picture.image(), app.base.display())
+        && image.channels == 1
+    {
+        let value = *image.values.get(y * width + x)?;
+        let grey = display.level(&image.presentation, value);
+        return Some(if image.origin.bits == 8 && image.record.is_none() {
+            words::pixel(x, y, grey)
+        } else {
+            words::pixel_value(x, y, image.presentation.modality(value), grey)
+        });
+    }
     let pixel = picture.display.get_pixel_checked(x as u32, y as u32)?;
     let grey = pixel.0.iter().map(|&v| u32::from(v)).sum::<u32>() / 3;
-    Some(words::pixel(x as usize, y as usize, grey as u8))
+    Some(words::pixel(x, y, grey as u8))
 }

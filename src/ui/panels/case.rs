@@ -99,6 +99,23 @@ fn sources_ui(app: &mut App, ui: &mut Ui) {
             .map(|picture| (picture.name.clone(), words::image_size(picture.size()))),
         words::NO_IMAGE,
     );
+    // On the screen only: no file that the program writes carries it.
+    if let Some(identity) = app.session.picture().and_then(|p| p.identity())
+        && !app.is_written()
+    {
+        let who = [&identity.name, &identity.id, &identity.birth_date];
+        let line = who
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("  ·  ");
+        if !line.is_empty() {
+            let text = RichText::new(line).small().color(theme::palette(ui).muted);
+            ui.add(Label::new(text).truncate())
+                .on_hover_text(words::IDENTITY_HINT);
+        }
+    }
     ui.horizontal(|ui| {
         if ui.button(Command::OpenImage.label()).clicked() {
             app.send(Command::OpenImage);

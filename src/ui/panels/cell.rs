@@ -6,6 +6,7 @@ use egui::{
 };
 
 use super::details::{BUTTON, details_ui, gauge_ui};
+use super::grey::drag_ui;
 use super::method_menu::method_menu_ui;
 use crate::explain::RawMap;
 use crate::explain::catalogue::{self, Place};
@@ -154,6 +155,7 @@ fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64;
     let before = app.viewport.place(area, source);
     let taken = regions_draw::pointer_ui(app, ui, &response, &before, panel);
     move_view(app, ui, &response, panel, area, source, taken);
+    let window = drag_ui(app, &response);
 
     let placed = app.viewport.place(area, source);
     let clip = area.intersect(ui.clip_rect());
@@ -170,6 +172,10 @@ fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64;
     regions_draw::draw_ui(app, ui, &placed, clip, panel);
     cross_ui(app, ui, &placed, clip, at_source.is_some());
     says_ui(app, ui, panel, area);
+    if let Some(numbers) = window {
+        let spot = area.shrink(8.0);
+        chip(ui, spot, Align2::RIGHT_TOP, &numbers, theme::ON_WELL);
+    }
 
     let mut scale =
         Rect::from_min_max(pos2(well.left(), area.bottom()), well.max).shrink2(vec2(12.0, 4.0));

@@ -5,6 +5,7 @@ use egui::{
     pos2, vec2,
 };
 
+use super::grey::grey_ui;
 use super::params::params_ui;
 use super::regions::{cells_switch_ui, regions_ui};
 use crate::plan::{Colormap, Normalise, OpacityMode, Sign};
@@ -51,6 +52,7 @@ pub(in crate::ui) fn display_ui(app: &mut App, ui: &mut Ui) {
             }
 
             ui.add_space(space::M);
+            grey_ui(app, ui);
             regions_ui(app, ui);
             overlay_ui(app, ui);
             ui.add_space(space::M);

@@ -7,6 +7,7 @@ mod cell;
 mod details;
 mod display;
 mod findings;
+mod grey;
 mod grid;
 mod method_menu;
 mod model_eye;

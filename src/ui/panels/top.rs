@@ -23,6 +23,7 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
             for command in [
                 Command::ToggleOverlay,
                 Command::Fit,
+                Command::Invert,
                 Command::ZoomIn,
                 Command::ZoomOut,
                 Command::PreviousFinding,
