@@ -9,8 +9,6 @@ use std::cell::RefCell;
 
 use rayon::prelude::*;
 
-#[cfg(target_arch = "x86_64")]
-use super::matrix;
 use super::pack::Packed;
 use super::simd::{Isa, Shared};
 use super::tile::{Finish, Piece, Tile, Tiles, tiles};
@@ -175,17 +173,10 @@ pub(super) fn convolve(
     };
     let kernels = tiles(isa);
     let all_panels = weights.panels * filters.groups;
-    // How many units suit the inner loop, and what a unit takes of the second-level cache.
-    let (together, numbers) = if weights.matrix().is_some() {
-        // Inputs in three parts of half a number, and sums of one panel; outputs are only written.
-        (32, (channels * windows.stride[0] * 3 / 2 + 32) / 2)
-    } else {
-        (kernels.full.len(), channels * windows.stride[0] + outputs)
-    };
     let split = Split::of(
         units,
-        if flat { together } else { 1 },
-        pixels_each * numbers,
+        if flat { kernels.full.len() } else { 1 },
+        pixels_each * (channels * windows.stride[0] + outputs),
         pixels_each,
         all_panels,
     );
@@ -274,26 +265,16 @@ impl Split {
 }
 
 /// Everything that the tasks of one convolution share.
-pub(super) struct Call<'a> {
+struct Call<'a> {
     kernels: &'static Tiles,
-    pub(super) x: Source<'a>,
-    pub(super) windows: &'a Windows,
-    pub(super) weights: &'a Packed,
-    pub(super) after: &'a After<'a>,
-    pub(super) y: Shared,
-    pub(super) y_strides: Strides,
-    /// Whether all pixels are evenly spaced, and a unit is a pixel.
-    pub(super) flat: bool,
-    /// Whether windows are pixels, all of them inside the input.
-    pub(super) in_place: bool,
-}
-
-/// Output rows of one image that a task computes.
-pub(super) struct Part {
-    pub(super) image: usize,
-    pub(super) rows: std::ops::Range<usize>,
-    /// Where its first input row stands among those of the task.
-    pub(super) at: usize,
+    x: Source<'a>,
+    windows: &'a Windows,
+    weights: &'a Packed,
+    after: &'a After<'a>,
+    y: Shared,
+    y_strides: Strides,
+    flat: bool,
+    in_place: bool,
 }
 
 // SAFETY: everything but `y` is shared for reading; of `y` see `Shared`.
@@ -302,10 +283,6 @@ unsafe impl Sync for Call<'_> {}
 impl Call<'_> {
     /// Computes the panels `panels` of the units `units`.
     fn run(&self, units: std::ops::Range<usize>, panels: std::ops::Range<usize>) {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(weights) = self.weights.matrix() {
-            return matrix::run(self, weights, units, panels);
-        }
         ROWS.with(|rows| {
             let mut rows = rows.take();
             self.run_with(&mut rows, units, panels);
@@ -325,7 +302,7 @@ impl Call<'_> {
                 self.x.strides.row,
             )
         } else {
-            let channels = self.channels();
+            let channels = self.weights.filters.inputs * self.weights.filters.groups;
             (
                 channels * self.windows.stride[1],
                 channels * self.row_length(),
@@ -378,51 +355,11 @@ impl Call<'_> {
         }
     }
 
-    /// Input channels.
-    pub(super) fn channels(&self) -> usize {
-        self.weights.filters.inputs * self.weights.filters.groups
-    }
-
-    /// The group and the output channels of a panel.
-    pub(super) fn outputs_of(&self, panel: usize) -> (usize, std::ops::Range<usize>) {
-        let outputs = self.weights.filters.outputs;
-        let (group, first) = (
-            panel / self.weights.panels,
-            panel % self.weights.panels * self.weights.panel,
-        );
-        let end = outputs.min(first + self.weights.panel);
-        (group, group * outputs + first..group * outputs + end)
-    }
-
-    /// Input rows under one window.
-    pub(super) fn reach(&self) -> usize {
-        (self.weights.filters.kernel[0] - 1) * self.windows.dilation[0] + 1
-    }
-
     /// Pixels of an input row with its border.
-    pub(super) fn row_length(&self) -> usize {
+    fn row_length(&self) -> usize {
         (self.windows.out[1] - 1) * self.windows.stride[1]
             + (self.weights.filters.kernel[1] - 1) * self.windows.dilation[1]
             + 1
-    }
-
-    /// Output rows of one image are neighbours and share input rows.
-    pub(super) fn parts(&self, units: std::ops::Range<usize>) -> Vec<Part> {
-        let (windows, reach) = (self.windows, self.reach());
-        let mut parts: Vec<Part> = Vec::new();
-        let (mut unit, mut total) = (units.start, 0);
-        while unit < units.end {
-            let (image, first) = (unit / windows.out[0], unit % windows.out[0]);
-            let last = windows.out[0].min(first + units.end - unit);
-            parts.push(Part {
-                image,
-                rows: first..last,
-                at: total,
-            });
-            total += (last - first - 1) * windows.stride[0] + reach;
-            unit += last - first;
-        }
-        parts
     }
 
     /// Copies the input rows of some output rows with their border, and gives the runs over the copies.
@@ -433,27 +370,33 @@ impl Call<'_> {
         row_step: usize,
     ) -> Vec<Run> {
         let windows = self.windows;
-        let reach = self.reach();
-        let rows_of = |part: &Part| (part.rows.len() - 1) * windows.stride[0] + reach;
-        let parts = self.parts(units.clone());
-        let total = parts.last().map_or(0, |part| part.at + rows_of(part));
+        let reach = (self.weights.filters.kernel[0] - 1) * windows.dilation[0] + 1;
+        // Output rows of one image are neighbours and share input rows.
+        let mut parts: Vec<(usize, std::ops::Range<usize>, usize)> = Vec::new();
+        let (mut unit, mut total) = (units.start, 0);
+        while unit < units.end {
+            let (image, first) = (unit / windows.out[0], unit % windows.out[0]);
+            let last = windows.out[0].min(first + units.end - unit);
+            parts.push((image, first..last, total));
+            total += (last - first - 1) * windows.stride[0] + reach;
+            unit += last - first;
+        }
         if rows.len() < total * row_step {
             rows.resize(total * row_step, 0.0);
         }
         let mut runs = Vec::with_capacity(units.len());
-        for part in parts {
-            let (count, at) = (rows_of(&part), part.at);
-            let top = windows.origin[0] + (part.rows.start * windows.stride[0]) as isize;
+        for (image, range, at) in parts {
+            let count = (range.len() - 1) * windows.stride[0] + reach;
+            let top = windows.origin[0] + (range.start * windows.stride[0]) as isize;
             for (i, row) in rows[at * row_step..(at + count) * row_step]
                 .chunks_exact_mut(row_step)
                 .enumerate()
             {
-                self.copy_row(row, part.image, top + i as isize);
+                self.copy_row(row, image, top + i as isize);
             }
-            for (i, y) in part.rows.enumerate() {
+            for (i, y) in range.enumerate() {
                 let start = (at + i * windows.stride[0]) * row_step;
-                let place = [part.image, y, 0];
-                runs.push(self.run_at(rows[start..].as_ptr(), place, windows.out[1]));
+                runs.push(self.run_at(rows[start..].as_ptr(), [image, y, 0], windows.out[1]));
             }
         }
         runs
@@ -462,7 +405,7 @@ impl Call<'_> {
     /// One input row with its border; rows outside the input are zeros.
     fn copy_row(&self, to: &mut [f32], image: usize, y: isize) {
         let windows = self.windows;
-        let channels = self.channels();
+        let channels = self.weights.filters.inputs * self.weights.filters.groups;
         if y < 0 || y as usize >= windows.size[0] {
             to.fill(0.0);
             return;
@@ -491,7 +434,7 @@ impl Call<'_> {
         let filters = self.weights.filters;
         let [rows, columns] = filters.kernel;
         let [dy, dx] = self.windows.dilation;
-        let channels = self.channels();
+        let channels = filters.inputs * filters.groups;
         let mut pieces = Vec::with_capacity(rows);
         for ky in 0..rows {
             let row = ky * dy * row_step;
@@ -513,8 +456,12 @@ impl Call<'_> {
     /// All runs for one panel of output channels.
     fn panel(&self, panel: usize, runs: &[Run], chunks: &[Vec<Piece>], a_step: usize) {
         let filters = self.weights.filters;
-        let (group, outputs) = self.outputs_of(panel);
-        let (channels, output) = (outputs.len(), outputs.start);
+        let (group, first) = (
+            panel / self.weights.panels,
+            panel % self.weights.panels * self.weights.panel,
+        );
+        let channels = self.weights.panel.min(filters.outputs - first);
+        let output = group * filters.outputs + first;
         let loops = if channels <= self.kernels.lanes {
             self.kernels.narrow
         } else {

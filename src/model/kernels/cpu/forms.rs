@@ -8,7 +8,7 @@ use super::arena::buffer;
 use super::conv::{self, After, Source, Strides, Windows};
 use super::depthwise::{self, Taps};
 use super::elementwise;
-use super::pack::{Filters, Packed, Unit};
+use super::pack::{Filters, Packed};
 use super::plane::Plane;
 use super::simd::Isa;
 use super::tile::Finish;
@@ -171,7 +171,7 @@ pub(super) fn forward(
                 inputs,
                 kernel: [kh, kw],
             };
-            Algorithm::Direct(Packed::new(isa, Unit::Matrix, filters, |o, i, ky, kx| {
+            Algorithm::Direct(Packed::new(isa, filters, |o, i, ky, kx| {
                 numbers.at(o, i, ky, kx)
             }))
         };
@@ -354,7 +354,6 @@ pub(super) fn backward(
                     };
                     Some(Algorithm::Direct(Packed::new(
                         isa,
-                        Unit::Matrix,
                         filters,
                         |i, o, ky, kx| {
                             let group = i / inputs;

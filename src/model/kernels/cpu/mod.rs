@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `simd` | vectors behind one trait, the choice of an instruction set at run time |
 //! | `tile`, `pack`, `conv` | the inner loop, packed weights, direct convolution |
-//! | `matrix` | the same on the processor's matrix unit, each f32 in three parts |
 //! | `winograd` | 3x3 convolution with fewer products, where rounding is free to differ a little |
 //! | `depthwise`, `pool`, `linear`, `elementwise`, `math` | everything else that is worth a kernel |
 //! | `plane` | candle's tensors as channels-last planes; kernels as candle's custom operations |
@@ -22,8 +21,6 @@ mod elementwise;
 mod forms;
 mod linear;
 mod math;
-#[cfg(target_arch = "x86_64")]
-mod matrix;
 mod pack;
 mod plane;
 mod pool;
@@ -212,7 +209,6 @@ impl Kernels for Cpu {
             Isa::Avx2 => "cpu, AVX2",
             Isa::Avx512 => "cpu, AVX-512",
             Isa::Neon => "cpu, NEON",
-            Isa::Amx => "cpu, AVX-512 and AMX",
         }
     }
 

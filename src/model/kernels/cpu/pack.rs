@@ -2,8 +2,6 @@
 
 use rayon::prelude::*;
 
-#[cfg(target_arch = "x86_64")]
-use super::matrix;
 use super::simd::Isa;
 use super::tile::tiles;
 
@@ -97,18 +95,6 @@ pub(super) struct Packed {
     /// Panels of a group.
     pub(super) panels: usize,
     data: Aligned,
-    /// In their place the weights for the processor's matrix unit.
-    #[cfg(target_arch = "x86_64")]
-    matrix: Option<matrix::Weights>,
-}
-
-/// What a convolution's products are formed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
-    /// Vectors.
-    Vector,
-    /// The matrix unit, where the instruction set has one and the weights fill it.
-    Matrix,
 }
 
 impl Packed {
@@ -116,21 +102,10 @@ impl Packed {
     /// and `i` within the group.
     pub(super) fn new(
         isa: Isa,
-        unit: Unit,
         filters: Filters,
         weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
     ) -> Self {
         let kernels = tiles(isa);
-        #[cfg(target_arch = "x86_64")]
-        if isa == Isa::Amx && unit == Unit::Matrix && matrix::pays(filters) {
-            return Self {
-                filters,
-                panel: matrix::PANEL,
-                panels: filters.outputs.div_ceil(matrix::PANEL),
-                data: Aligned::zeros(0),
-                matrix: Some(matrix::Weights::new(filters, weight)),
-            };
-        }
         let (merged, together) = filters.merged(kernels.lanes);
         let panel = kernels.panel;
         let panels = merged.outputs.div_ceil(panel);
@@ -168,21 +143,7 @@ impl Packed {
             panel,
             panels,
             data,
-            #[cfg(target_arch = "x86_64")]
-            matrix: None,
         }
-    }
-
-    /// The weights for the matrix unit, where it is used.
-    #[cfg(target_arch = "x86_64")]
-    pub(super) fn matrix(&self) -> Option<&matrix::Weights> {
-        self.matrix.as_ref()
-    }
-
-    /// No matrix unit is known here.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub(super) fn matrix(&self) -> Option<&std::convert::Infallible> {
-        None
     }
 
     /// The rows of one panel; panels are counted over all groups.

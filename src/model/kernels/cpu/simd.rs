@@ -18,8 +18,6 @@ pub enum Isa {
     Avx512 = 3,
     /// 64-bit ARM, 4 lanes.
     Neon = 4,
-    /// AVX-512 with a matrix unit for convolutions, which takes f32 in three parts (Intel AMX, Sapphire Rapids and later).
-    Amx = 5,
 }
 
 impl Isa {
@@ -30,7 +28,6 @@ impl Isa {
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Neon => "neon",
-            Self::Amx => "amx",
         }
     }
 
@@ -47,9 +44,6 @@ impl Isa {
                     && is_x86_feature_detected!("avx512dq")
                 {
                     sets.push(Self::Avx512);
-                    if super::matrix::available() {
-                        sets.push(Self::Amx);
-                    }
                 }
             }
         }
@@ -65,7 +59,6 @@ impl Isa {
             2 => Self::Avx2,
             3 => Self::Avx512,
             4 => Self::Neon,
-            5 => Self::Amx,
             _ => {
                 let sets = Self::available();
                 let wanted = std::env::var("CAMLENS_ISA").ok();
@@ -482,8 +475,7 @@ macro_rules! dispatch {
             // SAFETY: `Isa` values are only made after their features were detected; what else the kernel
             // asks for is the caller's to keep.
             #[cfg(target_arch = "x86_64")]
-            $crate::model::kernels::cpu::simd::Isa::Avx512
-            | $crate::model::kernels::cpu::simd::Isa::Amx => unsafe { avx512($($value),*) },
+            $crate::model::kernels::cpu::simd::Isa::Avx512 => unsafe { avx512($($value),*) },
             #[cfg(target_arch = "x86_64")]
             $crate::model::kernels::cpu::simd::Isa::Avx2 => unsafe { avx2($($value),*) },
             #[cfg(target_arch = "aarch64")]

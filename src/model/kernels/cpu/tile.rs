@@ -225,7 +225,7 @@ mod portable {
 pub(super) fn tiles(isa: Isa) -> &'static Tiles {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Amx => &avx512::TILES,
+        Isa::Avx512 => &avx512::TILES,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => &avx2::TILES,
         #[cfg(target_arch = "aarch64")]

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::arena::buffer;
 use super::conv::{After, Source, Strides, Windows};
-use super::pack::{Filters, Packed, Unit};
+use super::pack::{Filters, Packed};
 use super::simd::{Isa, Shared, Simd, dispatch, load, store};
 use super::tile::{Finish, Piece, Tile, tiles};
 
@@ -85,7 +85,7 @@ impl Transformed {
             });
         let points = (0..POINTS)
             .map(|p| {
-                Packed::new(isa, Unit::Vector, filters, |o, i, _, _| {
+                Packed::new(isa, filters, |o, i, _, _| {
                     all[(o * inputs + i) * POINTS + p]
                 })
             })
@@ -108,8 +108,7 @@ pub(super) fn pays(
     size: [usize; 2],
 ) -> bool {
     let patches = images * size[0].div_ceil(OUT) * size[1].div_ceil(OUT);
-    // The matrix unit is as fast without, and exact.
-    !matches!(isa, Isa::Portable | Isa::Amx)
+    isa != Isa::Portable
         && groups == 1
         && [kh, kw] == [3, 3]
         && dilation == [1, 1]
