@@ -363,7 +363,8 @@ fn blur_smooths_every_panel_in_the_same_frame() {
     let before = peaks(h.state());
     let rail = slider(&h, "Blur");
     drag(&mut h, rail.left_center() + vec2(6.0, 0.0), rail.center());
-    assert!(h.state().grid().look.post.blur_px > 5.0);
+    let blur = h.state().grid().look.post.blur_px;
+    assert!(blur > 5.0, "{blur}, {rail}");
     assert!(h.state().is_complete(), "blur needs no network");
     for (panel, (before, after)) in before.into_iter().zip(peaks(h.state())).enumerate() {
         let empty = h.state().field(panel).unwrap().empty;

@@ -3,15 +3,13 @@
 /// Heading.
 pub const GREY_LEVELS: &str = "Grey levels";
 /// Field.
-pub const CENTER: &str = "Center";
+pub const CENTER: &str = "Level";
 /// Hover text.
-pub const CENTER_HINT: &str =
-    "Value shown as middle grey, in the file's units. Right drag up or down over the X-ray";
+pub const CENTER_HINT: &str = "Window center: the value shown as middle grey, in the file's units. Right drag up or down over the X-ray";
 /// Field.
-pub const WIDTH: &str = "Width";
+pub const WIDTH: &str = "Window";
 /// Hover text.
-pub const WIDTH_HINT: &str =
-    "Values from black to white, in the file's units. Right drag left or right over the X-ray";
+pub const WIDTH_HINT: &str = "Window width: values from black to white, in the file's units. Right drag left or right over the X-ray";
 /// Choice, where grey levels were changed.
 pub const PRESETS: &str = "Presets";
 /// Choice, where they were not.
@@ -28,5 +26,5 @@ pub const INVERT_HINT: &str =
 /// Shown while a drag lasts.
 pub fn numbers(center: f64, width: f64, span: f64) -> String {
     let decimals = usize::from(span < 20.0) * 2;
-    format!("C {center:.decimals$}   W {width:.decimals$}")
+    format!("W {width:.decimals$}   L {center:.decimals$}")
 }

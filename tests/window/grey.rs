@@ -57,6 +57,12 @@ fn middle_of_panel(h: &Harness<'_, App>) -> Pos2 {
     h.get_by_role_and_label(Role::Image, &name).rect().center()
 }
 
+/// The section stands below the others.
+fn scroll_to_presets(h: &mut Harness<'_, App>) {
+    h.get_by_value(words::PRESETS).scroll_to_me();
+    steps(h, 30);
+}
+
 fn right_button(h: &mut Harness<'_, App>, pos: Pos2, pressed: bool) {
     h.event(Event::PointerButton {
         pos,
@@ -124,18 +130,24 @@ fn a_right_drag_changes_grey_levels_and_no_number_of_the_network() {
     assert_eq!(h.state().session().findings(), logits);
 
     // The number typed is the number in use.
-    let field = h.get_by_role_and_label(Role::SpinButton, words::CENTER);
-    field.focus();
-    h.step();
-    h.key_press(Key::Enter);
-    steps(&mut h, 2);
-    h.event(Event::Text("1500".to_owned()));
-    h.step();
-    h.key_press(Key::Enter);
-    steps(&mut h, 2);
+    h.get_by_role_and_label(Role::SpinButton, words::CENTER)
+        .set_value_accesskit(1500.0);
+    steps(&mut h, 3);
     assert_eq!(center_width(&h)[0], 1500.0);
 
-    h.get_by_label(&Command::ResetGrey.label()).click();
+    scroll_to_presets(&mut h);
+    let found: Vec<egui::Rect> = h
+        .query_all_by_role_and_label(Role::Button, &Command::ResetGrey.label())
+        .map(|node| node.rect())
+        .collect();
+    // Display settings have a reset of their own, higher up.
+    let lowest = found.iter().max_by(|a, b| a.top().total_cmp(&b.top()));
+    let at = lowest.unwrap().center();
+    h.hover_at(at);
+    h.step();
+    h.drag_at(at);
+    h.step();
+    h.drop_at(at);
     steps(&mut h, 3);
     assert_eq!(center_width(&h), [2000.0, 4000.0]);
     assert!((shown(&h) - before).abs() < 1e-9);
@@ -151,6 +163,7 @@ fn presets_of_the_file_and_inversion() {
     assert!(h.state().grey_levels().unwrap().invert);
     assert!((shown(&h) - (255.0 - before)).abs() < 0.6);
 
+    scroll_to_presets(&mut h);
     h.get_by_value(words::PRESETS).click();
     steps(&mut h, 3);
     h.get_by_label("NARROW").click();

@@ -52,13 +52,16 @@ pub(in crate::ui) fn display_ui(app: &mut App, ui: &mut Ui) {
             }
 
             ui.add_space(space::M);
-            grey_ui(app, ui);
             regions_ui(app, ui);
             overlay_ui(app, ui);
             ui.add_space(space::M);
             rule_ui(ui);
             ui.add_space(space::S);
             params_ui(app, ui);
+            ui.add_space(space::M);
+            rule_ui(ui);
+            ui.add_space(space::S);
+            grey_ui(app, ui);
         });
 }
 

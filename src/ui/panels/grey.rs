@@ -70,13 +70,13 @@ pub(super) fn grey_ui(app: &mut App, ui: &mut Ui) {
             })
             .response
             .on_hover_text(words::PRESETS_HINT);
-        ui.add(Checkbox::new(&mut display.invert, words::INVERT))
-            .on_hover_text(words::INVERT_HINT);
         let reset = Button::new(RichText::new(Command::ResetGrey.label()).small());
         if ui.add_enabled(app.base.has_own_display(), reset).clicked() {
             app.send(Command::ResetGrey);
         }
     });
+    ui.add(Checkbox::new(&mut display.invert, words::INVERT))
+        .on_hover_text(words::INVERT_HINT);
     if display != now {
         app.base.set_display(Some(display));
     }
