@@ -1242,3 +1242,49 @@ fn measured() {
         );
     }
 }
+
+#[test]
+fn view_outlines_regions_where_they_are() {
+    let folder = Folder::new();
+    let grey: Vec<u8> = vec![90; 200 * 160];
+    let file = folder.file("a.png", &png(&grey, [200, 160]));
+    // Center and size as shares: columns 60 to 140, rows 40 to 120.
+    let regions = folder.file("boxes.txt", b"0 0.5 0.5 0.4 0.5\n");
+    let out = folder.path("out.png");
+    let run = camlens(&[
+        "view",
+        "--image",
+        &file,
+        "--regions",
+        &regions,
+        "--window",
+        "128,256",
+        "--out",
+        &out,
+    ]);
+    assert!(run.status.success(), "{}", words_of(&run.stderr));
+    let seen = image::open(&out).unwrap().into_rgb8();
+    assert_eq!(seen.dimensions(), (200, 160), "stored rows and columns");
+    let is_grey = |x: u32, y: u32| {
+        let [r, g, b] = seen.get_pixel(x, y).0;
+        r == g && g == b
+    };
+    for (x, y) in [(60, 80), (140, 80), (100, 40), (100, 120)] {
+        assert!(
+            (-1..=1).any(|d: i32| !is_grey((x as i32 + d) as u32, (y as i32 + d) as u32)),
+            "no line at {x}, {y}"
+        );
+    }
+    let plain = seen.get_pixel(100, 80).0;
+    for (x, y) in [(100, 80), (10, 10), (190, 150), (70, 50)] {
+        assert_eq!(seen.get_pixel(x, y).0, plain, "the X-ray at {x}, {y}");
+    }
+
+    // What does not fit is said, and nothing is written.
+    std::fs::remove_file(&out).unwrap();
+    let bad = folder.file("bad.txt", b"0 0.5 0.5 zero 0.5\n");
+    let run = camlens(&["view", "--image", &file, "--regions", &bad, "--out", &out]);
+    assert_eq!(run.status.code(), Some(1));
+    assert!(words_of(&run.stderr).contains("bad.txt"));
+    assert!(!std::path::Path::new(&out).exists());
+}
