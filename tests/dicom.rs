@@ -1271,7 +1271,7 @@ fn view_outlines_regions_where_they_are() {
     };
     for (x, y) in [(60, 80), (140, 80), (100, 40), (100, 120)] {
         assert!(
-            (-1..=1).any(|d: i32| !is_grey((x as i32 + d) as u32, (y as i32 + d) as u32)),
+            (-1..=1).any(|d: i32| !is_grey((x + d) as u32, (y + d) as u32)),
             "no line at {x}, {y}"
         );
     }
@@ -1281,10 +1281,10 @@ fn view_outlines_regions_where_they_are() {
     }
 
     // What does not fit is said, and nothing is written.
-    std::fs::remove_file(&out).unwrap();
+    fs::remove_file(&out).unwrap();
     let bad = folder.file("bad.txt", b"0 0.5 0.5 zero 0.5\n");
     let run = camlens(&["view", "--image", &file, "--regions", &bad, "--out", &out]);
     assert_eq!(run.status.code(), Some(1));
     assert!(words_of(&run.stderr).contains("bad.txt"));
-    assert!(!std::path::Path::new(&out).exists());
+    assert!(!Path::new(&out).exists());
 }

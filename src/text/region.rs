@@ -3,7 +3,7 @@
 /// Heading, and the menu.
 pub const REGIONS: &str = "Regions";
 /// What the tools are called.
-pub const TOOLS: [&str; 4] = ["Select", "Box", "Ellipse", "Freehand"];
+pub const TOOLS: [&str; 4] = ["Select", "Box", "Ellipse", "Free"];
 /// What the tools do.
 pub const TOOL_HINTS: [&str; 4] = [
     "A click selects, a drag moves the selected region (Escape leaves a tool)",

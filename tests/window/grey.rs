@@ -193,3 +193,21 @@ fn whose_picture_it_is_stands_on_the_screen_only() {
     assert!(!exhibit.picture.name.contains("Doe"));
     assert!(!format!("{:?}", exhibit.picture.facts()).contains("4711"));
 }
+
+/// What is too wide pushes a panel over its neighbour, whose pictures then take clicks that are meant for sliders.
+#[test]
+fn side_panels_keep_to_their_width() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut h = window_on(&dicom(folder.path()));
+    steps(&mut h, 3);
+    let pictures = h.query_all_by_role(Role::Image).map(|node| node.rect());
+    let right = pictures.fold(0.0_f32, |edge, rect| edge.max(rect.right()));
+    let rail = slider(&h, "Blur");
+    assert!(right + 20.0 <= rail.left(), "{right}, {rail}");
+    assert!(rail.right() <= 1280.0 - 8.0, "{rail}");
+    let presets = h.get_by_value(words::OF_THE_FILE).rect();
+    assert!(
+        (presets.left() - rail.left()).abs() < 1.0,
+        "{presets}, {rail}"
+    );
+}

@@ -107,7 +107,7 @@ fn list_ui(app: &mut App, ui: &mut Ui) {
             (words::ADD_BOX, Tool::Box),
             (words::ADD_ELLIPSE, Tool::Ellipse),
         ] {
-            if ui.small_button(name).clicked() {
+            if ui.add(Button::new(RichText::new(name).small())).clicked() {
                 app.add_in_the_middle(tool);
             }
         }
@@ -171,7 +171,8 @@ fn selected_ui(app: &mut App, ui: &mut Ui) {
 fn files_ui(app: &mut App, ui: &mut Ui) {
     ui.horizontal(|ui| {
         for command in [Command::OpenRegions, Command::SaveRegions] {
-            if ui.small_button(command.label()).clicked() {
+            let text = RichText::new(command.label()).small();
+            if ui.add(Button::new(text)).clicked() {
                 app.send(command);
             }
         }
