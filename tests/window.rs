@@ -21,6 +21,8 @@ use egui_kittest::kittest::{NodeT as _, Queryable as _};
 mod attention;
 #[path = "support/dicom_file.rs"]
 mod dicom_file;
+#[path = "window/files.rs"]
+mod files;
 #[path = "window/grey.rs"]
 mod grey;
 #[path = "window/methods.rs"]

@@ -21,6 +21,7 @@ pub mod dicom;
 pub mod fact;
 pub mod fault;
 pub mod figure;
+pub mod files;
 pub mod grey;
 pub mod inspect;
 pub mod measure;

@@ -70,6 +70,9 @@ pub enum Word {
     Fit,
     Invert,
     ResetGrey,
+    Files,
+    NextFile,
+    PreviousFile,
     ZoomIn,
     ZoomOut,
     ToggleTheme,
@@ -112,6 +115,9 @@ pub fn command(word: Word) -> String {
         Word::ToggleOverlay => "Show overlay",
         Word::Fit => "Fit",
         Word::Invert => "Invert grey levels",
+        Word::Files => "Pictures of the folder...",
+        Word::NextFile => "Next picture of the folder",
+        Word::PreviousFile => "Previous picture of the folder",
         Word::ResetGrey => "Reset",
         Word::ZoomIn => "Zoom in",
         Word::ZoomOut => "Zoom out",
@@ -394,6 +400,10 @@ pub const OWN_SETTINGS_HINT: &str =
 pub fn pixel(x: usize, y: usize, grey: u8) -> String {
     format!("x {x}   y {y}   grey {grey}")
 }
+
+/// Where a list of files is asked for.
+pub const NO_FOLDER: &str =
+    "No folder is open: drop a folder or a DICOMDIR on the window, or paste its path.";
 
 /// Hover text of the patient's name.
 pub const IDENTITY_HINT: &str =

@@ -11,6 +11,7 @@ use poll_promise::Promise;
 use super::app::{App, Message, Sheet};
 use super::command::Command;
 use super::facts_form::FactsForm;
+use super::file_list::FileList;
 use super::heat::Heat;
 use super::panels::Eye;
 use super::picker::{Answer, Ask};
@@ -66,6 +67,10 @@ impl App {
             Command::Export => self.ask_export(ctx),
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
             Command::ToggleOverlay => self.overlay = !self.overlay,
+            Command::Files if self.files.is_some() => self.sheet = Some(Sheet::Files),
+            Command::Files => self.say(Message::Error(words::NO_FOLDER.to_owned())),
+            Command::NextFile => self.step_file(1),
+            Command::PreviousFile => self.step_file(-1),
             Command::Fit => self.viewport = Viewport::default(),
             Command::Invert => {
                 if let Some(mut display) = self.base.display() {
@@ -166,7 +171,7 @@ impl App {
 
     // ---- files in --------------------------------------------------------------------------------
 
-    fn open_image(&mut self, source: ImageSource) {
+    pub(super) fn open_image(&mut self, source: ImageSource) {
         self.stopped = false;
         self.image_source = source.clone();
         self.session.open_picture(source);
@@ -232,9 +237,24 @@ impl App {
         }
     }
 
+    /// Opens the picture that stands before or after the open one in the folder's list.
+    fn step_file(&mut self, step: isize) {
+        let Some(files) = &self.files else {
+            self.say(Message::Error(words::NO_FOLDER.to_owned()));
+            return;
+        };
+        let now = self.open_file().unwrap_or(Path::new(""));
+        if let Some(path) = files.neighbour(now, step) {
+            self.open_image(ImageSource::Path(path));
+        }
+    }
+
     /// Opens a file or folder as what it looks like.
     pub fn open_path(&mut self, path: &Path) {
-        if looks_like_model(path) {
+        if is_list(path) {
+            self.files = Some(FileList::open(&self.ctx, path));
+            self.sheet = Some(Sheet::Files);
+        } else if looks_like_model(path) {
             self.open_model(ModelSource::Path(path.to_owned()));
         } else if looks_like_regions(path) {
             self.open_regions(path, false);
@@ -421,8 +441,23 @@ fn looks_like_model(path: &Path) -> bool {
     match extension.as_str() {
         "safetensors" => !holds_only_input(path),
         "pth" | "pt" | "onnx" | "bin" | "ckpt" | "h5" => true,
-        _ => path.is_dir(),
+        _ => path.is_dir() && !is_list(path),
     }
+}
+
+/// Whether a path is a list of pictures: a DICOMDIR, or a folder without a network in it.
+fn is_list(path: &Path) -> bool {
+    if path.is_dir() {
+        let files = std::fs::read_dir(path).map(|dir| dir.flatten().map(|e| e.path()).collect());
+        let files: Vec<PathBuf> = files.unwrap_or_default();
+        let is_network = |file: &PathBuf| {
+            let name = file.file_name().unwrap_or_default();
+            name == "config.json" || (file.is_file() && looks_like_model(file))
+        };
+        return !files.iter().any(is_network);
+    }
+    path.file_name()
+        .is_some_and(|name| name.eq_ignore_ascii_case("DICOMDIR"))
 }
 
 fn holds_only_input(path: &Path) -> bool {

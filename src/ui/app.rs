@@ -1,6 +1,6 @@
 //! The window's state and one frame of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use egui::{Context, Key, Panel as Side, Ui};
@@ -9,6 +9,7 @@ use poll_promise::Promise;
 use super::base::Base;
 use super::command::Command;
 use super::facts_form::FactsForm;
+use super::file_list::FileList;
 use super::follow::Wanted;
 use super::heat::Heat;
 use super::panels;
@@ -43,6 +44,8 @@ pub(super) enum Sheet {
     SaveRegions(String),
     /// What the network is fed.
     Eye(panels::Eye),
+    /// The files of a folder.
+    Files,
 }
 
 /// A line that appears over the grid and can be sent away.
@@ -78,6 +81,8 @@ pub(super) struct Aim {
 
 /// The program's window.
 pub struct App {
+    /// To wake the window from threads.
+    pub(super) ctx: Context,
     pub(super) session: Session,
     pub(super) model_source: ModelSource,
     /// What the user has said about the network.
@@ -109,6 +114,8 @@ pub struct App {
     pub(super) method_filter: String,
     pub(super) messages: Vec<Message>,
     pub(super) sheet: Option<Sheet>,
+    /// The folder or DICOMDIR that was opened last.
+    pub(super) files: Option<FileList>,
     pub(super) export: Option<Promise<Result<PathBuf>>>,
     pub(super) queue: Vec<Command>,
     /// Regions of the open X-ray, and the tools that draw them.
@@ -133,6 +140,7 @@ impl App {
         session.open_model(options.model.clone());
         session.open_picture(image_source.clone());
         Ok(Self {
+            ctx: ctx.clone(),
             session,
             model_source: options.model.clone(),
             given: GivenFacts::default(),
@@ -158,6 +166,7 @@ impl App {
             method_filter: String::new(),
             messages: Vec::new(),
             sheet: None,
+            files: None,
             export: None,
             queue: Vec::new(),
             drawn: Drawn::default(),
@@ -196,6 +205,14 @@ impl App {
     /// What is visible of the X-ray.
     pub fn viewport(&self) -> Viewport {
         self.viewport
+    }
+
+    /// The file of the open X-ray; `None` for a sample.
+    pub fn open_file(&self) -> Option<&Path> {
+        match &self.image_source {
+            ImageSource::Path(path) => Some(path),
+            ImageSource::Sample(_) => None,
+        }
     }
 
     /// How the X-ray's values become grey on the screen; `None` while there is none, or for a ready model input.

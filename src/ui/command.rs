@@ -11,6 +11,12 @@ use crate::text::window as words;
 pub enum Command {
     /// Choose an X-ray in a dialog.
     OpenImage,
+    /// See the files of the folder that was opened last.
+    Files,
+    /// The picture after this one in its folder.
+    NextFile,
+    /// The one before.
+    PreviousFile,
     /// Choose a network in a dialog.
     OpenModel,
     /// Go back to the network in the program.
@@ -86,9 +92,11 @@ pub enum Command {
 impl Command {
     /// Commands that have a shortcut, in the order of the list of keys. A shortcut with more
     /// modifiers stands before the one that it contains, since that one would take its keys.
-    pub const WITH_SHORTCUT: [Self; 25] = [
+    pub const WITH_SHORTCUT: [Self; 27] = [
         Self::OpenModel,
         Self::OpenImage,
+        Self::NextFile,
+        Self::PreviousFile,
         Self::Export,
         Self::Quit,
         Self::ToggleOverlay,
@@ -123,6 +131,9 @@ impl Command {
         use words::Word;
         match self {
             Self::OpenImage => Word::OpenImage,
+            Self::Files => Word::Files,
+            Self::NextFile => Word::NextFile,
+            Self::PreviousFile => Word::PreviousFile,
             Self::OpenModel => Word::OpenModel,
             Self::OpenDemoModel => Word::OpenDemoModel,
             Self::OpenSample(_) => Word::OpenSample,
@@ -178,6 +189,8 @@ impl Command {
             Self::ToggleOverlay => plain(Key::H),
             Self::Fit => plain(Key::Num0),
             Self::Invert => plain(Key::I),
+            Self::NextFile => plain(Key::N),
+            Self::PreviousFile => plain(Key::P),
             Self::Draw(Tool::Box) => plain(Key::B),
             Self::Draw(Tool::Ellipse) => plain(Key::E),
             Self::Draw(Tool::Freehand) => plain(Key::F),

@@ -11,6 +11,7 @@ mod app;
 mod base;
 pub mod command;
 mod facts_form;
+mod file_list;
 mod follow;
 mod heat;
 mod panels;

@@ -6,6 +6,7 @@ mod case;
 mod cell;
 mod details;
 mod display;
+mod files;
 mod findings;
 mod grey;
 mod grid;

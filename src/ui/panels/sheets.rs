@@ -2,8 +2,10 @@
 
 use egui::{Context, Frame, Grid, Id, Key, Margin, Modal, RichText, ScrollArea, TextEdit, Ui};
 
+use super::files::files_ui;
 use super::model_eye::eye_ui;
 use crate::explain::catalogue::{self, Method};
+use crate::plan::ImageSource;
 use crate::text::method as method_words;
 use crate::text::{APP, RESEARCH_ONLY, region, window as words};
 use crate::ui::App;
@@ -19,6 +21,7 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
     };
     let mut save = None;
     let mut deed = None;
+    let mut chosen = None;
     let frame = Frame::window(&ctx.global_style()).inner_margin(Margin::same(24));
     let modal = Modal::new(Id::unique("sheet")).frame(frame);
     let modal = modal.show(ctx, |ui| {
@@ -28,6 +31,7 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
             Sheet::Keys => keys_ui(ui),
             Sheet::Methods => methods_ui(ui),
             Sheet::Eye(eye) => eye_ui(ui, eye),
+            Sheet::Files => chosen = files_ui(app, ui),
             Sheet::SaveRegions(path) => {
                 if save_path_ui(ui, region::SAVE_TITLE, path) {
                     save = Some(path.clone());
@@ -54,6 +58,10 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
         if done {
             return;
         }
+    }
+    if let Some(path) = chosen {
+        app.open_image(ImageSource::Path(path));
+        return;
     }
     if let Some(path) = save {
         match sheet {

@@ -92,6 +92,9 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
 fn file_menu(app: &mut App, ui: &mut Ui) {
     item(app, ui, Command::OpenImage);
     ui.menu_button(words::SAMPLES, |ui| samples_menu(app, ui));
+    for command in [Command::Files, Command::PreviousFile, Command::NextFile] {
+        item(app, ui, command);
+    }
     ui.separator();
     item(app, ui, Command::OpenModel);
     item(app, ui, Command::OpenDemoModel);
