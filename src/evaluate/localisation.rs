@@ -87,16 +87,23 @@ impl Cover {
         grid: [usize; 2],
         source_from_grid: &Affine,
     ) -> Self {
-        let grid_from_source = source_from_grid.inverse();
+        // The first pixel whose centre lies behind a cell's lower edge. Cells and pixels are counted by the same edges: where
+        // a centre lies on one, rounding must not give it to one cell here and to its neighbour there.
+        let edge = |axis: usize, cell: usize| {
+            let mut at = [0.0; 2];
+            at[axis] = cell as f64;
+            (source_from_grid.apply(at)[axis] - 0.5).ceil()
+        };
         let place = |axis: usize| -> Vec<Option<usize>> {
-            (0..source[axis])
-                .map(|i| {
-                    let mut centre = [0.0; 2];
-                    centre[axis] = i as f64 + 0.5;
-                    let at = grid_from_source.apply(centre)[axis].floor();
-                    (at >= 0.0 && at < grid[axis] as f64).then_some(at as usize)
-                })
-                .collect()
+            let mut places = vec![None; source[axis]];
+            for cell in 0..grid[axis] {
+                let pixel = |edge: f64| edge.clamp(0.0, source[axis] as f64) as usize;
+                let (from, to) = (pixel(edge(axis, cell)), pixel(edge(axis, cell + 1)));
+                for place in places.iter_mut().take(to).skip(from) {
+                    *place = Some(cell);
+                }
+            }
+            places
         };
         let (columns, rows) = (place(0), place(1));
         let mut inside = vec![0_u32; grid[0] * grid[1]];
@@ -112,19 +119,14 @@ impl Cover {
             }
         }
         let counts = |axis: usize, places: &[Option<usize>]| -> Vec<[u32; 2]> {
-            let edge = |cell: usize| {
-                let mut at = [0.0; 2];
-                at[axis] = cell as f64;
-                (source_from_grid.apply(at)[axis] - 0.5).ceil()
-            };
             let mut on = vec![0; grid[axis]];
             for place in places.iter().flatten() {
                 on[*place] += 1;
             }
-            let all = |cell: usize| (edge(cell + 1) - edge(cell)).max(0.0) as u32;
+            let all = |cell: usize| (edge(axis, cell + 1) - edge(axis, cell)).max(0.0) as u32;
             on.into_iter()
                 .enumerate()
-                .map(|(cell, on)| [all(cell).max(on), on])
+                .map(|(cell, on)| [all(cell), on])
                 .collect()
         };
         Self {
