@@ -11,8 +11,9 @@ use std::time::Instant;
 use camlens::error::Kind;
 use camlens::explain::RawMap;
 use camlens::export::{Bundle, npy_bytes, png_bytes, read_npy, write_whole};
+use camlens::image::Image;
+use camlens::image::display::{Display, render};
 use camlens::image::geometry::Affine;
-use camlens::image::{DisplayWindow, Image, to_u8};
 use camlens::plan::{Colormap, Normalise, OpacityMode, Post, Sign, View};
 use camlens::post::{ScaleRange, blur, process, process_named, scale_range, upsample};
 use camlens::preprocess::{Fit, ModelInput, Recipe, picture_of, prepare};
@@ -639,17 +640,15 @@ fn post_is_fast_enough_for_a_slider() {
 #[test]
 fn display_windows_are_as_stated() {
     let eight = open(&encoded(&grey8(40, 40), ImageFormat::Png)).unwrap();
-    let window = DisplayWindow::default_for(&eight);
-    assert_eq!((window.lo, window.hi), (0.0, 255.0));
-    let picture = to_u8(&eight, window);
-    assert_eq!(picture.get_pixel(3, 1).0, [24; 3]);
+    let picture = render(&eight, &Display::at_first(&eight));
+    assert_eq!(picture.get_pixel(3, 1).0, [24; 3], "as it is");
 
     let deep: DynamicImage =
         ImageBuffer::from_fn(40, 40, |x, _| Luma([1000 + x as u16 * 10])).into();
     let deep = open(&encoded(&deep, ImageFormat::Png)).unwrap();
-    let window = DisplayWindow::default_for(&deep);
-    assert_eq!((window.lo, window.hi), (1000.0, 1390.0));
-    assert_eq!(to_u8(&deep, window).get_pixel(39, 0).0, [255; 3]);
+    let picture = render(&deep, &Display::at_first(&deep));
+    let ends = [0, 39].map(|x| picture.get_pixel(x, 0).0);
+    assert_eq!(ends, [[0; 3], [255; 3]], "smallest to largest value");
 }
 
 /// The warm spot of the overlay is where the map's cell lies in the source, for every aspect.
@@ -720,7 +719,7 @@ fn outside_the_crop_nothing_is_coloured() {
     map.source_from_model = input.source_from_model;
     let field = process(&map, &Post::default());
     assert_eq!(crop_in_source(&field), Some([100.0, 0.0, 500.0, 400.0]));
-    let base = to_u8(&source, DisplayWindow::default_for(&source));
+    let base = render(&source, &Display::at_first(&source));
     let heat = Heat {
         field: &field,
         range: ScaleRange { lo: 0.0, hi: 1.0 },

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use camlens::evaluate::localisation::Cover;
 use camlens::explain::RawMap;
+use camlens::image::Image;
+use camlens::image::display::Display;
 use camlens::image::geometry::Affine;
-use camlens::image::{DisplayWindow, Image, to_u8};
 use camlens::job::Job;
 use camlens::model::Model;
 use camlens::plan::{
@@ -291,7 +292,7 @@ fn sample() -> ImageSource {
 #[test]
 fn window_invert_and_flip_change_no_number_of_the_input() {
     let model = demo();
-    let mut picture = Picture::open(&sample()).unwrap();
+    let picture = Picture::open(&sample()).unwrap();
     let ImageSource::Path(path) = sample() else {
         panic!()
     };
@@ -305,24 +306,28 @@ fn window_invert_and_flip_change_no_number_of_the_input() {
     };
     let usual = logits(&picture);
     let shown = picture.display.clone();
-    let mut inverted = (*shown).clone();
-    image::imageops::invert(&mut inverted);
-    let narrow = to_u8(
-        &image,
-        DisplayWindow {
-            lo: 80.0,
-            hi: 100.0,
+    let mut pictures: Vec<Picture> = [
+        Display {
+            invert: true,
+            ..Display::at_first(&image)
         },
-    );
-    for display in [
-        inverted,
+        Display::window(90.0, 20.0),
+        Display::preset(&image, "percentile").unwrap(),
+    ]
+    .iter()
+    .map(|display| picture.shown(display))
+    .collect();
+    for turned in [
         image::imageops::flip_horizontal(&*shown),
         image::imageops::rotate180(&*shown),
-        narrow,
         RgbImage::new(shown.width(), shown.height()),
     ] {
-        assert_ne!(display.as_raw(), shown.as_raw());
-        picture.display = Arc::new(display);
+        let mut other = Picture::open(&sample()).unwrap();
+        other.display = Arc::new(turned);
+        pictures.push(other);
+    }
+    for picture in pictures {
+        assert_ne!(picture.display.as_raw(), shown.as_raw());
         let after = picture.input_for(&model).unwrap();
         assert_eq!(after, before);
         let same = after

@@ -15,10 +15,8 @@ mod probe;
 mod raster;
 mod resize;
 mod sniff;
-mod window;
 
 pub use hash::sha256_hex;
 pub use probe::{Probe, probe};
 pub use raster::{Image, MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, MIN_SIDE, Origin};
 pub use resize::{Filter, resize_grey, resize_plane, resize_plane_with, resize_rgb};
-pub use window::{DisplayWindow, to_u8};
