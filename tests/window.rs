@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use camlens::plan::{DeviceChoice, ImageSource, ModelSource, Sign};
 use camlens::session::MapState;
 use camlens::ui::command::Command;
+use camlens::ui::presets::Preset;
 use camlens::ui::{Answer, App, Ask, FilePicker, Message, Options};
 use egui::accesskit::Role;
 use egui::{Context, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, Pos2, vec2};
@@ -168,7 +169,7 @@ fn errors(app: &App) -> Vec<String> {
         .iter()
         .filter_map(|m| match m {
             Message::Error(words) | Message::Device(words) => Some(words.clone()),
-            Message::Done(_) => None,
+            _ => None,
         })
         .collect()
 }
@@ -460,7 +461,7 @@ fn keys_do_nothing_while_somebody_types() {
 }
 
 #[test]
-fn wheel_zooms_and_double_click_fits() {
+fn wheel_zooms_and_a_double_click_shows_one_panel_alone() {
     let mut h = window();
     let name = camlens::text::window::picture_of_panel(1, "Grad-CAM", &stop_name(h.state(), 0));
     let at = h.get_by_role_and_label(Role::Image, &name).rect().center() + vec2(20.0, 10.0);
@@ -483,7 +484,18 @@ fn wheel_zooms_and_double_click_fits() {
         h.drop_at(at);
     }
     steps(&mut h, 2);
+    assert_eq!(h.state().grid().solo, Some(0));
+    let alone = h.query_all_by_role(Role::Image).count();
+    assert_eq!(alone, 1);
+    h.key_press(Key::Num0);
+    steps(&mut h, 2);
     assert_eq!(h.state().viewport(), Default::default());
+    for _ in 0..2 {
+        h.drag_at(at);
+        h.drop_at(at);
+    }
+    steps(&mut h, 2);
+    assert_eq!(h.query_all_by_role(Role::Image).count(), 4);
 }
 
 #[test]
@@ -497,7 +509,8 @@ fn number_keys_and_presets_lay_the_grid_out() {
     until(&mut h, "one map", |app| {
         app.grid().panels.len() == 1 && app.is_complete()
     });
-    h.get_by_label(&Command::PresetDepth.label()).click();
+    h.get_by_label(&Command::Preset(Preset::Depth).label())
+        .click();
     until(&mut h, "the stages", |app| {
         app.grid().panels.len() > 2 && app.is_complete()
     });
@@ -1000,17 +1013,17 @@ fn screenshots() {
             .save(asset(&format!("screenshots/{name}.png")))
             .unwrap();
     };
-    h.state_mut().send(Command::PresetMethods);
+    h.state_mut().send(Command::Preset(Preset::Methods));
     until(&mut h, "the methods", |app| {
         app.grid().panels.len() == 6 && app.is_complete()
     });
     save(&mut h, "window-methods");
-    h.state_mut().send(Command::PresetDepth);
+    h.state_mut().send(Command::Preset(Preset::Depth));
     until(&mut h, "the stages", |app| {
         app.grid().panels[0].stop < app.stops().last && app.is_complete()
     });
     save(&mut h, "window-depth");
-    h.state_mut().send(Command::PresetDefault);
+    h.state_mut().send(Command::Preset(Preset::First));
     h.state_mut().send(Command::ToggleTheme);
     steps(&mut h, 2);
     until(&mut h, "the first maps", App::is_complete);

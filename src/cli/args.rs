@@ -54,7 +54,7 @@ pub(super) enum Command {
 
 #[derive(Args)]
 pub(super) struct WindowArgs {
-    /// Image to open: DICOM, PNG, JPEG, TIFF, BMP, WebP, or a ready input (.npy, .safetensors)
+    /// Image to open: DICOM, PNG, JPEG, TIFF, BMP, WebP, or a ready input (.npy, .safetensors); or a session (.camlens)
     pub(super) image: Option<PathBuf>,
     /// Network: a .safetensors file or a folder with model.safetensors [default: the shipped demo]
     #[arg(long)]

@@ -314,9 +314,19 @@ fn bench_table(report: &bench::Report) -> String {
 
 #[cfg(feature = "gui")]
 pub(super) fn window(args: WindowArgs) -> Result<ExitCode> {
+    let (session, image) = match args.image {
+        Some(path) if crate::ui::looks_like_session(&path) => (Some(path), None),
+        image => (None, image.map(ImageSource::Path)),
+    };
     crate::ui::run(crate::ui::Options {
         model: args.model.map_or(ModelSource::Demo, ModelSource::Path),
-        image: args.image.map(ImageSource::Path),
+        image,
+        session,
+        // A picture of the window is the same whoever makes it: nothing is remembered, nothing is shown from before.
+        folder: match args.screenshot {
+            Some(_) => None,
+            None => crate::ui::settings_folder(),
+        },
         screenshot: args.screenshot,
         device: args.device,
         size: args.size,

@@ -7,12 +7,15 @@
 use ::image::{GrayImage, Rgb, RgbImage};
 use rayon::prelude::*;
 
+use serde::{Deserialize, Serialize};
+
 use super::Image;
 use crate::error::Result;
 use crate::text::fault;
 
 /// Shape of a window (PS3.3, C.11.2.1.3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum VoiFunction {
     /// From `center - 0.5 - (width - 1) / 2` to `center - 0.5 + (width - 1) / 2`.
     #[default]
@@ -24,7 +27,7 @@ pub enum VoiFunction {
 }
 
 /// A window, in modality units (after rescale).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Window {
     /// Middle of the window.
     pub center: f64,
@@ -37,7 +40,7 @@ pub struct Window {
 }
 
 /// A look-up table (PS3.3, C.11.1 and C.11.2).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lut {
     /// The first value that is mapped; lower ones get the first entry.
     pub first: i32,
@@ -139,7 +142,8 @@ impl Presentation {
 }
 
 /// Which modality values become which grey.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Voi {
     /// A window.
     Window(Window),
@@ -155,7 +159,7 @@ pub enum Voi {
 }
 
 /// How a picture is shown.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Display {
     /// Values of interest.
     pub voi: Voi,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::analysis::Analysis;
-use super::figure::{Exhibit, ExhibitPanel};
+use super::figure::{Exhibit, ExhibitCase, ExhibitPanel};
 use super::grid::{plan_target, resolve_target};
 use super::picture::Picture;
 use super::samples;
@@ -73,6 +73,8 @@ pub fn run(comparison: &Comparison, out: &Path, job: &Job) -> Result<Vec<String>
                 params: params.clone(),
             };
             panels.push(ExhibitPanel {
+                case: 0,
+                target,
                 map: Some(Arc::new(analysis.map(&key, job)?)),
                 post: Post {
                     sign: plan.sign.unwrap_or_else(|| method.usual_sign()),
@@ -85,13 +87,14 @@ pub fn run(comparison: &Comparison, out: &Path, job: &Job) -> Result<Vec<String>
         }
     }
     let exhibit = Exhibit {
-        findings: analysis.findings(),
-        picture: Arc::new(picture),
-        target,
+        cases: vec![ExhibitCase {
+            findings: analysis.findings(),
+            picture: Arc::new(picture),
+            regions: Vec::new(),
+            model: Arc::clone(&model),
+        }],
         panels,
         columns: layers.len(),
-        regions: Vec::new(),
-        model: Arc::clone(&model),
     };
     let figure = exhibit.render(comparison.scale)?;
     let notes = [("Software", APP), ("Disclaimer", RESEARCH_ONLY)];

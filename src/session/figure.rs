@@ -19,6 +19,10 @@ use crate::text::{figure as words, measure, notice};
 /// One panel of the grid.
 #[derive(Clone)]
 pub struct ExhibitPanel {
+    /// Which case it shows.
+    pub case: usize,
+    /// What is explained.
+    pub target: Target,
     /// The raw map; `None` for the X-ray alone.
     pub map: Option<Arc<RawMap>>,
     /// From the raw map to a presentable one.
@@ -31,23 +35,52 @@ pub struct ExhibitPanel {
     pub unfinished: Option<[usize; 2]>,
 }
 
-/// Everything that an export shows, independent of the window.
+/// A picture in a network.
 #[derive(Clone)]
-pub struct Exhibit {
+pub struct ExhibitCase {
     /// The network.
     pub model: Arc<Model>,
     /// The X-ray.
     pub picture: Arc<Picture>,
     /// Findings by class index.
     pub findings: Vec<Finding>,
-    /// The class that is explained.
-    pub target: Target,
+    /// Regions whose outlines are drawn on every panel.
+    pub regions: Vec<Region>,
+}
+
+impl ExhibitCase {
+    fn objective_name(&self, target: &Target) -> String {
+        objective_name(target, |class| self.model.facts.label(class))
+    }
+
+    fn calls(&self, class: usize) -> bool {
+        let probabilities: Vec<f32> = self.findings.iter().map(|f| f.probability).collect();
+        self.model.facts.calls(class, &probabilities)
+    }
+
+    /// The lines about the network, the finding and what is explained.
+    fn lines(&self, target: &Target) -> Vec<String> {
+        let name = |class: usize| self.model.facts.label(class);
+        vec![
+            words::model_line(&self.model.name, &self.model.facts.arch.value),
+            match self.findings.get(target.class) {
+                Some(f) => words::finding_line(&f.label, f.probability, f.logit, f.score),
+                None => self.objective_name(target),
+            },
+            words::objective_line(&target.formula(name)),
+        ]
+    }
+}
+
+/// Everything that an export shows, independent of the window.
+#[derive(Clone)]
+pub struct Exhibit {
+    /// What panels show: one case, or two that are compared.
+    pub cases: Vec<ExhibitCase>,
     /// Panels, row by row.
     pub panels: Vec<ExhibitPanel>,
     /// Panels in a row.
     pub columns: usize,
-    /// Regions whose outlines are drawn on every panel.
-    pub regions: Vec<Region>,
 }
 
 impl Exhibit {
@@ -56,53 +89,77 @@ impl Exhibit {
     /// # Errors
     /// Too large a figure, an unknown method.
     pub fn render(&self, scale: f32) -> Result<::image::RgbImage> {
-        let name = |class: usize| self.model.facts.label(class);
-        let label = objective_name(&self.target, name);
-        let fields: Vec<Option<Field>> = self
+        let pairs: Vec<(&ExhibitPanel, &ExhibitCase)> = self
             .panels
             .iter()
-            .map(|p| {
-                p.map
-                    .as_ref()
-                    .map(|map| process_named(map, &p.post, &label))
+            .filter_map(|panel| Some((panel, self.cases.get(panel.case)?)))
+            .collect();
+        let fields: Vec<Option<Field>> = pairs
+            .iter()
+            .map(|(panel, case)| {
+                let label = case.objective_name(&panel.target);
+                let map = panel.map.as_ref();
+                map.map(|map| process_named(map, &panel.post, &label))
             })
             .collect();
-        let mut panels = Vec::with_capacity(self.panels.len());
-        for (panel, field) in self.panels.iter().zip(&fields) {
-            panels.push(match (&panel.map, field) {
-                (Some(map), Some(field)) => self.heat_panel(panel, map, field, &fields)?,
-                _ => FigurePanel::plain(words::PLAIN, Vec::new(), &self.picture.display),
-            });
-        }
-        for panel in panels.iter_mut().filter(|_| !self.regions.is_empty()) {
-            let drawn = [
-                panel.picture.width() as usize,
-                panel.picture.height() as usize,
-            ];
-            let drawn_from_source = Affine::scale_to(drawn, self.picture.size());
-            draw_regions(&mut panel.picture, &self.regions, &drawn_from_source);
+        let mut panels = Vec::with_capacity(pairs.len());
+        for ((panel, case), field) in pairs.iter().zip(&fields) {
+            let mut drawn = match (&panel.map, field) {
+                (Some(map), Some(field)) => self.heat_panel(panel, case, map, field, &fields)?,
+                _ => FigurePanel::plain(words::PLAIN, Vec::new(), &case.picture.display),
+            };
+            if !case.regions.is_empty() {
+                let size = [
+                    drawn.picture.width() as usize,
+                    drawn.picture.height() as usize,
+                ];
+                let drawn_from_source = Affine::scale_to(size, case.picture.size());
+                draw_regions(&mut drawn.picture, &case.regions, &drawn_from_source);
+            }
+            panels.push(drawn);
         }
         let figure = Figure {
-            title: self.picture.name.clone(),
-            subtitle: vec![
-                words::model_line(&self.model.name, &self.model.facts.arch.value),
-                match self.findings.get(self.target.class) {
-                    Some(f) => words::finding_line(&f.label, f.probability, f.logit, f.score),
-                    None => label,
-                },
-                words::objective_line(&self.target.formula(name)),
-            ],
+            title: distinct(self.cases.iter().map(|case| case.picture.name.clone())).join("  ·  "),
+            subtitle: distinct(
+                pairs
+                    .iter()
+                    .flat_map(|(panel, case)| case.lines(&panel.target)),
+            ),
             panels,
             columns: self.columns,
-            footer: words::footer(&self.model.sha256, &self.picture.sha256),
+            footer: distinct(
+                self.cases
+                    .iter()
+                    .map(|case| words::footer(&case.model.sha256, &case.picture.sha256)),
+            )
+            .join("  ·  "),
             ..Figure::default()
         };
         figure.render(scale)
     }
 
+    /// What tells a panel from its neighbours: its finding, its picture and its network, where these differ.
+    fn told_apart(&self, panel: &ExhibitPanel, case: &ExhibitCase) -> Vec<String> {
+        let (mut by_picture, mut by_network) = (false, false);
+        for other in &self.cases {
+            by_picture |= other.picture.sha256 != case.picture.sha256;
+            by_network |= other.model.sha256 != case.model.sha256;
+        }
+        let by_target = self.panels.iter().any(|p| p.target != panel.target);
+        [
+            by_picture.then(|| case.picture.name.clone()),
+            by_network.then(|| case.model.name.clone()),
+            by_target.then(|| case.objective_name(&panel.target)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
     fn heat_panel(
         &self,
         panel: &ExhibitPanel,
+        case: &ExhibitCase,
         map: &RawMap,
         field: &Field,
         all: &[Option<Field>],
@@ -131,10 +188,14 @@ impl Exhibit {
                 &panel.view,
                 &panel.params,
             ),
-            &self.picture.display,
+            &case.picture.display,
             &heat,
             words::unit(label),
         );
+        let apart = self.told_apart(panel, case);
+        if !apart.is_empty() {
+            figure_panel.caption.insert(0, apart.join(" · "));
+        }
         figure_panel.notices.extend(
             panel
                 .unfinished
@@ -159,10 +220,20 @@ impl Exhibit {
         if map.target.is_none() {
             figure_panel.notices.push(notice::NO_CLASS.to_owned());
         }
-        let probabilities: Vec<f32> = self.findings.iter().map(|f| f.probability).collect();
-        if !self.model.facts.calls(self.target.class, &probabilities) {
+        if !case.calls(panel.target.class) {
             figure_panel.notices.push(notice::NOT_CALLED.to_owned());
         }
         Ok(figure_panel)
     }
+}
+
+/// Each once, in the order in which they come first.
+fn distinct(all: impl Iterator<Item = String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for one in all {
+        if !kept.contains(&one) {
+            kept.push(one);
+        }
+    }
+    kept
 }

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 pub use analysis::{Analysis, Finding, Partial};
 pub use facts::{fact_lines, save_facts};
-pub use figure::{Exhibit, ExhibitPanel};
+pub use figure::{Exhibit, ExhibitCase, ExhibitPanel};
 pub use model_eye::{ModelEye, model_eye};
 pub use picture::Picture;
 pub use regions::{counted_notice, open_regions};
@@ -62,6 +62,11 @@ pub struct Session {
     device: DeviceChoice,
     /// Whether the network that was asked for is on its way.
     opening: bool,
+    /// The picture that was last asked for, and whether it is on its way.
+    picture_asked: Option<ImageSource>,
+    opening_picture: bool,
+    /// Where the open picture came from.
+    picture_opened: Option<ImageSource>,
     /// The device failed in the middle of its work; why, in words.
     lost: Option<String>,
     model: Option<Arc<Model>>,
@@ -97,6 +102,9 @@ impl Session {
             opened: None,
             device,
             opening: false,
+            picture_asked: None,
+            opening_picture: false,
+            picture_opened: None,
             lost: None,
             model: None,
             picture: None,
@@ -116,6 +124,24 @@ impl Session {
             started: Instant::now(),
             first_map_after: None,
         })
+    }
+
+    /// A second session that shares this one's network and picture, to be compared with it. Neither is read or kept
+    /// in memory twice.
+    ///
+    /// # Errors
+    /// The worker thread cannot be started.
+    pub fn beside(&self, wake: impl Fn() + Send + Sync + 'static) -> Result<Self> {
+        let mut second = Self::new(self.device(), wake)?;
+        second.asked.clone_from(&self.opened);
+        second.opened.clone_from(&self.opened);
+        if let (Some(model), Some(picture)) = (&self.model, &self.picture) {
+            second.model = Some(Arc::clone(model));
+            second.picture = Some(Arc::clone(picture));
+            second.picture_opened.clone_from(&self.picture_opened);
+            second.submit(Request::Share(Arc::clone(model), Arc::clone(picture)));
+        }
+        Ok(second)
     }
 
     /// Opens a network; the present one stays until the new one is there.
@@ -161,6 +187,8 @@ impl Session {
 
     /// Opens an image; the present one stays until the new one is there.
     pub fn open_picture(&mut self, source: ImageSource) {
+        self.picture_asked = Some(source.clone());
+        self.opening_picture = true;
         self.submit(Request::OpenPicture(source));
     }
 
@@ -255,7 +283,9 @@ impl Session {
                 self.opened = Some(setup);
                 self.forget();
             }
-            Event::Picture(Ok(picture)) => {
+            Event::Picture(source, Ok(picture)) => {
+                self.opening_picture &= self.picture_asked.as_ref() != Some(&source);
+                self.picture_opened = Some(source);
                 self.picture = Some(picture);
                 self.forget();
             }
@@ -266,7 +296,10 @@ impl Session {
                 }
                 self.report(error);
             }
-            Event::Picture(Err(error)) => self.report(error),
+            Event::Picture(source, Err(error)) => {
+                self.opening_picture &= self.picture_asked.as_ref() != Some(&source);
+                self.report(error);
+            }
             Event::Findings(Ok(found)) if current => {
                 self.findings = found.findings;
                 self.attention_findings = found.attention;
@@ -374,6 +407,22 @@ impl Session {
     /// The open network.
     pub fn model(&self) -> Option<&Arc<Model>> {
         self.model.as_ref()
+    }
+
+    /// Where the open network came from, and what was said about it.
+    pub fn network_source(&self) -> Option<(&ModelSource, &GivenFacts)> {
+        let opened = self.opened.as_ref()?;
+        Some((&opened.source, &opened.given))
+    }
+
+    /// Where the open picture came from.
+    pub fn picture_source(&self) -> Option<&ImageSource> {
+        self.picture_opened.as_ref()
+    }
+
+    /// Whether a network or a picture is on its way.
+    pub fn is_opening(&self) -> bool {
+        self.opening || self.opening_picture
     }
 
     /// The open image.

@@ -33,10 +33,12 @@ pub(super) struct Setup {
 }
 
 /// What the worker is asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Request {
     OpenModel(Setup),
     OpenPicture(ImageSource),
+    /// Goes on with what another session has open.
+    Share(Arc<Model>, Arc<Picture>),
     /// Maps that are on screen, then maps that may be asked for next.
     Maps {
         now: Vec<MapKey>,
@@ -49,8 +51,13 @@ impl Request {
     /// Whether `self` makes `older` pointless.
     fn supersedes(&self, older: &Self) -> bool {
         match self {
-            Self::OpenModel(..) => !matches!(older, Self::OpenPicture(_) | Self::Stop),
-            Self::OpenPicture(_) => !matches!(older, Self::OpenModel(..) | Self::Stop),
+            Self::OpenModel(..) => {
+                !matches!(older, Self::OpenPicture(_) | Self::Share(..) | Self::Stop)
+            }
+            Self::OpenPicture(_) => {
+                !matches!(older, Self::OpenModel(..) | Self::Share(..) | Self::Stop)
+            }
+            Self::Share(..) => !matches!(older, Self::Stop),
             Self::Maps { .. } => matches!(older, Self::Maps { .. }),
             Self::Stop => true,
         }
@@ -60,7 +67,7 @@ impl Request {
 /// What comes back.
 pub(super) enum Event {
     Model(Setup, Result<Arc<Model>>),
-    Picture(Result<Arc<Picture>>),
+    Picture(ImageSource, Result<Arc<Picture>>),
     /// The forward pass of the present model and image.
     Findings(Result<Found>),
     /// A map as far as it has come, and how long the rest may take.
@@ -323,10 +330,16 @@ impl Thread {
                     self.picture = Some(Arc::clone(picture));
                 }
                 let fine = opened.is_ok();
-                self.out.send(generation, Event::Picture(opened));
+                self.out
+                    .send(generation, Event::Picture(source.clone(), opened));
                 if fine {
                     self.analyse(generation, job);
                 }
+            }
+            Request::Share(model, picture) => {
+                self.model = Some(Arc::clone(model));
+                self.picture = Some(Arc::clone(picture));
+                self.analyse(generation, job);
             }
             Request::Maps { now, ahead } => self.maps(generation, now, ahead, job),
             Request::Stop => {}

@@ -16,6 +16,8 @@
 //! stand in the catalogue (`explain/catalogue.rs`).
 
 pub mod bench;
+pub mod command;
+pub mod compare;
 pub mod device;
 pub mod dicom;
 pub mod fact;
@@ -27,7 +29,9 @@ pub mod inspect;
 pub mod measure;
 pub mod method;
 pub mod notice;
+pub mod palette;
 pub mod region;
+pub mod session;
 pub mod window;
 
 /// Title of the program.

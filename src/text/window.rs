@@ -44,106 +44,16 @@ pub const SCREENSHOT_LATE: &str = "no screenshot: the maps did not come within t
 /// The picture of the window cannot be taken.
 pub const SCREENSHOT_FAILED: &str = "no screenshot: the window gave no picture";
 
-// ---- commands ----------------------------------------------------------------------------------
-
-/// What [`command`] finds words for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Word {
-    OpenImage,
-    OpenModel,
-    OpenDemoModel,
-    OpenSample,
-    Device(crate::plan::DeviceChoice),
-    ModelFacts,
-    OpenRegions,
-    SaveRegions,
-    DrawBox,
-    DrawEllipse,
-    DrawFreehand,
-    DeleteRegion,
-    LeaveTool,
-    ModelEye,
-    Export,
-    Quit,
-    ToggleOverlay,
-    Fit,
-    Invert,
-    ResetGrey,
-    Files,
-    NextFile,
-    PreviousFile,
-    ZoomIn,
-    ZoomOut,
-    ToggleTheme,
-    Panels(usize),
-    RemovePanel,
-    PresetDepth,
-    PresetMethods,
-    PresetDefault,
-    ToggleLinkedDepth,
-    PreviousFinding,
-    NextFinding,
-    ShowSigned,
-    ResetLook,
-    Cancel,
-    Resume,
-    About,
-    Keys,
-    Methods,
-}
-
-/// What menus and buttons call an action.
-pub fn command(word: Word) -> String {
-    match word {
-        Word::OpenImage => "Open X-ray…",
-        Word::OpenModel => "Open network…",
-        Word::OpenDemoModel => "Use the built-in network",
-        Word::OpenSample => "Sample case",
-        Word::Device(choice) => super::device::choice(choice),
-        Word::ModelFacts => "Facts about this network…",
-        Word::OpenRegions => super::region::OPEN,
-        Word::SaveRegions => super::region::SAVE,
-        Word::DrawBox => super::region::DRAW[0],
-        Word::DrawEllipse => super::region::DRAW[1],
-        Word::DrawFreehand => super::region::DRAW[2],
-        Word::DeleteRegion => super::region::DELETE,
-        Word::LeaveTool => super::region::LEAVE,
-        Word::ModelEye => super::region::MODEL_EYE,
-        Word::Export => "Export picture…",
-        Word::Quit => "Quit",
-        Word::ToggleOverlay => "Show overlay",
-        Word::Fit => "Fit",
-        Word::Invert => "Invert grey levels",
-        Word::Files => "Pictures of the folder...",
-        Word::NextFile => "Next picture of the folder",
-        Word::PreviousFile => "Previous picture of the folder",
-        Word::ResetGrey => "Reset",
-        Word::ZoomIn => "Zoom in",
-        Word::ZoomOut => "Zoom out",
-        Word::ToggleTheme => "Light or dark",
-        Word::Panels(1) => "1 panel",
-        Word::Panels(count) => return format!("{count} panels"),
-        Word::RemovePanel => "Remove this panel",
-        Word::PresetDepth => "One method, every stage",
-        Word::PresetMethods => "One layer, six methods",
-        Word::PresetDefault => "First look",
-        Word::ToggleLinkedDepth => "Same layer in all panels",
-        Word::PreviousFinding => "Previous finding",
-        Word::NextFinding => "Next finding",
-        Word::ShowSigned => "Show for and against",
-        Word::ResetLook => "Reset display",
-        Word::Cancel => "Cancel",
-        Word::Resume => "Compute again",
-        Word::About => "About Camlens",
-        Word::Keys => "Keyboard and mouse",
-        Word::Methods => "Guide to the methods",
-    }
-    .to_owned()
-}
+// ---- menus -------------------------------------------------------------------------------------
 
 /// Menu.
 pub const FILE: &str = "File";
+/// Menu.
+pub const EDIT: &str = "Edit";
+/// Menu.
+pub const COMPARE: &str = "Compare";
+/// Heading in a menu.
+pub const COLUMNS_AND_ROWS: &str = "Columns × rows";
 /// Menu.
 pub const VIEW: &str = "View";
 /// Menu.
@@ -181,6 +91,56 @@ pub const PATH_BOX: &str = "Path of an X-ray or a network";
 pub const PATH_HINT: &str = "Paste a path, press Enter";
 /// Over the window while files hang above it.
 pub const DROP_HERE: &str = "Drop an X-ray, a network or a file of regions";
+/// What two cases are called.
+pub const CASE_NAMES: [&str; 2] = ["A", "B"];
+/// A panel that presets leave alone.
+pub const PINNED: &str = "pinned";
+/// The same, longer.
+pub const PINNED_HINT: &str =
+    "Presets and linked sliders leave this panel alone. Click to let it go.";
+/// On the button with three dots.
+pub const MORE_HINT: &str = "Duplicate, pin, compare, remove, or explain another finding here";
+/// Heading in a panel's menu.
+pub const OWN_FINDING: &str = "Finding explained here";
+/// The finding of the case.
+pub const SHARED_FINDING: &str = "As in the list of findings";
+
+/// Heading of the strip of layers.
+pub fn layers_of(panel: usize, method: &str) -> String {
+    format!("Layers, panel {panel}: {method}")
+}
+
+/// What a screen reader calls the strip.
+pub fn strip_name(panel: usize) -> String {
+    format!("Strip of layers of panel {panel}")
+}
+
+/// Name, operation, grid and receptive field of a layer in one line.
+pub fn layer_facts(
+    name: &str,
+    op: &str,
+    resolution: [usize; 2],
+    field: Option<[usize; 2]>,
+) -> String {
+    format!(
+        "{name}  ·  {}  ·  {}",
+        layer_grid(op, resolution),
+        receptive_field(field)
+    )
+}
+
+/// The button with three dots on a panel.
+pub fn more_of_panel(panel: usize) -> String {
+    format!("More for panel {panel}")
+}
+
+/// The ground of a panel's header.
+pub fn header_of_panel(panel: usize) -> String {
+    format!("Header of panel {panel}: drag to move it, double click to see it alone")
+}
+
+/// Two panels are needed to compare.
+pub const NEEDS_TWO_PANELS: &str = "There is one panel only: show two to lay them over each other";
 /// Name of the box for an export's path.
 pub const EXPORT_PATH: &str = "File to write";
 /// Writes the file.
@@ -565,13 +525,13 @@ pub const MOUSE: [(&str, &str); 6] = [
         "Right drag",
         "Grey levels: width across, center up and down",
     ),
-    ("Double click", "Fit; on a slider: its default"),
+    ("Double click", "One panel alone; on a slider: its default"),
     ("Hold Space", "See the X-ray under the overlay"),
     ("Arrows on a slider", "One step; Page keys: one stage"),
 ];
 
 /// Keys that set the number of panels.
-pub const PANEL_KEYS: &str = "1 to 6";
+pub const PANEL_KEYS: &str = "1 to 9";
 /// What they do.
 pub const PANEL_KEYS_EFFECT: &str = "So many panels";
 

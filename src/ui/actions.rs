@@ -9,20 +9,23 @@ use egui::{Context, Theme, ViewportCommand, vec2};
 use poll_promise::Promise;
 
 use super::app::{App, Message, Sheet};
+use super::case::Case;
 use super::command::Command;
 use super::facts_form::FactsForm;
 use super::file_list::FileList;
 use super::heat::Heat;
 use super::panels::Eye;
 use super::picker::{Answer, Ask};
-use super::state::{Grid, Look};
+use super::presets::{Ground, Preset};
+use super::session_file::{self, looks_like_session};
+use super::state::{Arrangement, Duel, Look, Overlap};
 use super::viewport::Viewport;
 use crate::error::{Error, Kind, Result};
 use crate::export::{png_bytes, safe_name, write_whole};
 use crate::plan::{DeviceChoice, GivenFacts, ImageSource, ModelSource, Sign};
 use crate::regions::looks_like_regions;
-use crate::session::{Exhibit, ExhibitPanel, MapState, Picture, samples, save_facts};
-use crate::text::{APP, RESEARCH_ONLY, fact, region, window as words};
+use crate::session::{Exhibit, ExhibitCase, ExhibitPanel, MapState, samples, save_facts};
+use crate::text::{APP, RESEARCH_ONLY, fact, region, session as session_words, window as words};
 
 /// Scale of an exported figure; 2 gives panels 960 pixels wide.
 const EXPORT_SCALE: f32 = 2.0;
@@ -50,16 +53,16 @@ impl App {
             Command::Device(choice) => self.run_on(choice),
             Command::ModelFacts => self.open_facts(),
             Command::OpenRegions => self.picker.ask(ctx, Ask::Regions),
-            Command::SaveRegions if self.drawn.set.list.is_empty() => {
+            Command::SaveRegions if self.case().drawn.set.list.is_empty() => {
                 self.say(Message::Error(region::NOTHING_TO_SAVE.to_owned()));
             }
             Command::SaveRegions => {
-                let ask = Ask::SaveRegions(self.regions_file_name());
+                let ask = Ask::SaveRegions(self.case().regions_file_name());
                 self.picker.ask(ctx, ask);
             }
             Command::Draw(tool) => self.take_tool(Some(tool)),
-            Command::DeleteRegion => self.drawn.delete(),
-            Command::LeaveTool => self.drawn.leave(),
+            Command::DeleteRegion => self.case_mut().drawn.delete(),
+            Command::LeaveTool => self.leave_tool(),
             Command::ModelEye => match Eye::of(self, ctx) {
                 Ok(eye) => self.sheet = Some(Sheet::Eye(eye)),
                 Err(words) => self.say(Message::Error(words)),
@@ -71,37 +74,92 @@ impl App {
             Command::Files => self.say(Message::Error(words::NO_FOLDER.to_owned())),
             Command::NextFile => self.step_file(1),
             Command::PreviousFile => self.step_file(-1),
-            Command::Fit => self.viewport = Viewport::default(),
+            Command::Fit => self.see(self.grid.selected, Viewport::default()),
             Command::Invert => {
-                if let Some(mut display) = self.base.display() {
+                if let Some(mut display) = self.case().base.display() {
                     display.invert = !display.invert;
-                    self.base.set_display(Some(display));
+                    self.case_mut().base.set_display(Some(display));
                 }
             }
-            Command::ResetGrey => self.base.set_display(None),
+            Command::ResetGrey => self.case_mut().base.set_display(None),
             Command::ZoomIn => self.zoom(ZOOM_STEP),
             Command::ZoomOut => self.zoom(1.0 / ZOOM_STEP),
-            Command::ToggleTheme => ctx.set_theme(match ctx.theme() {
-                Theme::Dark => Theme::Light,
-                Theme::Light => Theme::Dark,
-            }),
-            Command::Panels(count) => self.grid.set_count(count, &self.stops),
+            Command::ToggleTheme => {
+                let light = ctx.theme() == Theme::Dark;
+                self.store.settings.light = light;
+                ctx.set_theme(if light { Theme::Light } else { Theme::Dark });
+            }
+            Command::Panels(count) => {
+                self.grid.arrangement = Arrangement::Automatic;
+                let case = self.grid.case_of(self.grid.selected);
+                self.grid.set_count(count, &self.cases.get(case).stops);
+            }
+            Command::Table(columns, rows) => {
+                let case = self.grid.case_of(self.grid.selected);
+                self.grid
+                    .set_table(columns, rows, &self.cases.get(case).stops);
+            }
             Command::RemovePanel(panel) => {
                 self.grid.remove(panel);
                 if panel < self.heats.len() {
                     self.heats.remove(panel);
                 }
+                // The last panel of a case takes the case with it.
+                if self.cases.len() > 1 && !self.grid.panels.iter().any(|p| p.case == 1) {
+                    self.end_comparison();
+                }
             }
-            Command::PresetDepth => self.grid.preset_depth(&self.stops),
-            Command::PresetMethods => self.grid.preset_methods(&self.stops),
-            Command::PresetDefault => {
-                let look = self.grid.look;
-                self.grid = Grid {
-                    look,
-                    ..Grid::default()
+            Command::DuplicatePanel(panel) => self.grid.duplicate(panel),
+            Command::MovePanel(from, to) => self.grid.move_panel(from, to),
+            Command::PinPanel(panel) => {
+                if let Some(panel) = self.grid.panels.get_mut(panel) {
+                    panel.pinned = !panel.pinned;
+                }
+            }
+            Command::Solo(panel) => {
+                self.grid.duel = None;
+                self.grid.solo = match self.grid.solo {
+                    Some(_) => None,
+                    None => Some(panel).filter(|_| self.grid.panels.len() > 1),
                 };
-                self.grid.at_usual_layers(&self.stops);
+                self.grid.selected = panel.min(self.grid.panels.len().saturating_sub(1));
             }
+            Command::Swipe => self.lay_over(Overlap::Swipe(0.5)),
+            Command::Difference => self.lay_over(Overlap::Difference),
+            Command::NextPanel => {
+                self.grid.selected = (self.grid.selected + 1) % self.grid.panels.len().max(1);
+                self.grid.solo = self.grid.solo.map(|_| self.grid.selected);
+            }
+            Command::Preset(preset) => self.lay_out(preset),
+            Command::Compare => self.compare(ctx),
+            Command::CompareImage => self.compare_with(ctx, Ask::Image),
+            Command::CompareModel => self.compare_with(ctx, Ask::Model),
+            Command::EndComparison => self.end_comparison(),
+            Command::ToggleLinkedView => self.toggle_linked_view(),
+            Command::ToggleLinkedTarget => self.grid.linked_target = !self.grid.linked_target,
+            Command::ToggleSides => self.sides = !self.sides,
+            Command::ToggleStrip => self.strip.shown = !self.strip.shown,
+            Command::Undo => match self.history.undo() {
+                Some(desk) => self.put_back(ctx, &desk),
+                None => self.say(Message::Done(session_words::NOTHING_TO_UNDO.to_owned())),
+            },
+            Command::Redo => match self.history.redo() {
+                Some(desk) => self.put_back(ctx, &desk),
+                None => self.say(Message::Done(session_words::NOTHING_TO_REDO.to_owned())),
+            },
+            Command::Palette => self.sheet = Some(Sheet::Palette(Default::default())),
+            Command::OpenSession => self.picker.ask(ctx, Ask::Session),
+            Command::SaveSession => self.picker.ask(ctx, Ask::SaveSession(session_name())),
+            Command::RestoreSession => match self.store.last().cloned() {
+                Some(desk) => self.put_back(ctx, &desk),
+                None => self.say(Message::Error(session_words::NO_LAST.to_owned())),
+            },
+            Command::OpenRecent(place) => {
+                if let Some(path) = self.store.settings.recent.get(place).cloned() {
+                    self.open_recent(&path);
+                }
+            }
+            Command::ForgetRecent => self.store.settings.recent.clear(),
             Command::ToggleLinkedDepth => {
                 self.grid.linked_depth = !self.grid.linked_depth;
                 let selected = self.grid.selected;
@@ -120,15 +178,19 @@ impl App {
             }
             Command::ResetLook => self.grid.edit(Look::default()),
             Command::Cancel => {
-                self.session.cancel();
-                self.stopped = true;
+                for case in self.cases.iter_mut() {
+                    case.session.cancel();
+                    case.stopped = true;
+                }
             }
             Command::Resume => {
-                if self.session.findings().is_empty() {
-                    // The forward pass itself was stopped.
-                    self.session.open_picture(self.image_source.clone());
+                for case in self.cases.iter_mut() {
+                    if case.session.findings().is_empty() {
+                        // The forward pass itself was stopped.
+                        case.session.open_picture(case.image_source.clone());
+                    }
+                    case.want_again();
                 }
-                self.want_again();
             }
             Command::About => self.sheet = Some(Sheet::About),
             Command::Keys => self.sheet = Some(Sheet::Keys),
@@ -136,80 +198,132 @@ impl App {
         }
     }
 
+    /// Lays the grid out for a purpose, for every case.
+    fn lay_out(&mut self, preset: Preset) {
+        let first = self.cases.get(0);
+        let order = first.findings_order("");
+        let grounds: Vec<Ground<'_>> = self
+            .cases
+            .iter()
+            .map(|case| Ground {
+                stops: &case.stops,
+                attention: !case.session.attention_findings().is_empty(),
+                classes: (order.iter())
+                    .map(|&class| case.class_of(&first.label(class)))
+                    .collect(),
+            })
+            .collect();
+        self.grid.preset(preset, &grounds);
+    }
+
+    /// Panels look at the same part of the picture from here on, that of the selected one; or each at its own.
+    fn toggle_linked_view(&mut self) {
+        if self.grid.is_view_linked() {
+            let view = self.viewport;
+            self.grid
+                .panels
+                .iter_mut()
+                .for_each(|p| p.view = Some(view));
+        } else {
+            self.viewport = self.view_of(self.grid.selected);
+            self.grid.panels.iter_mut().for_each(|p| p.view = None);
+        }
+    }
+
+    /// Lays the selected panel and the next one over each other, or shows all panels again.
+    fn lay_over(&mut self, overlap: Overlap) {
+        let (count, first) = (self.grid.panels.len(), self.grid.selected);
+        if count < 2 {
+            self.say(Message::Error(words::NEEDS_TWO_PANELS.to_owned()));
+            return;
+        }
+        let same_kind = self.grid.duel.is_some_and(|duel| {
+            std::mem::discriminant(&duel.overlap) == std::mem::discriminant(&overlap)
+        });
+        self.grid.solo = None;
+        let panels = match self.grid.duel {
+            Some(duel) => duel.panels,
+            None => [first, self.opponent_of(first)],
+        };
+        self.grid.duel = (!same_kind).then_some(Duel { panels, overlap });
+    }
+
+    /// The panel that a panel is compared with: where there are two cases, the one that shows the same of the other
+    /// case; else the next one.
+    fn opponent_of(&self, panel: usize) -> usize {
+        let panels = &self.grid.panels;
+        let next = (panel + 1) % panels.len().max(1);
+        let Some(own) = panels.get(panel) else {
+            return next;
+        };
+        let twin = panels
+            .iter()
+            .position(|p| p.case != own.case && p.method == own.method);
+        twin.unwrap_or(next)
+    }
+
     fn zoom(&mut self, factor: f32) {
-        let Some(size) = self.session.picture().map(|p| p.size()) else {
+        let Some(size) = self.case().size() else {
             return;
         };
         // Any area of the picture's shape gives the same shares.
         let area =
             egui::Rect::from_min_size(egui::Pos2::ZERO, vec2(size[0] as f32, size[1] as f32));
-        self.viewport.zoom_at(factor, area.center(), area, size);
-    }
-
-    /// Class indices in the order of the findings list.
-    pub(super) fn findings_order(&self) -> Vec<usize> {
-        let findings = self.session.findings();
-        let wanted = self.filter.trim().to_lowercase();
-        let mut order: Vec<usize> = (0..findings.len())
-            .filter(|&i| findings[i].trained && findings[i].label.to_lowercase().contains(&wanted))
-            .collect();
-        order.sort_by(|&a, &b| findings[b].logit.total_cmp(&findings[a].logit));
-        order
+        let panel = self.grid.selected;
+        let mut view = self.view_of(panel);
+        view.zoom_at(factor, area.center(), area, size);
+        self.see(panel, view);
     }
 
     fn step_finding(&mut self, step: isize) {
         let order = self.findings_order();
-        let at = order.iter().position(|i| Some(*i) == self.target);
+        let now = self.objective().map(|target| target.class);
+        let at = order.iter().position(|i| Some(*i) == now);
         let next = at.map_or(0, |at| {
             at.saturating_add_signed(step)
                 .min(order.len().saturating_sub(1))
         });
         if let Some(class) = order.get(next) {
-            self.target = Some(*class);
+            self.explain(*class);
         }
     }
 
     // ---- files in --------------------------------------------------------------------------------
 
     pub(super) fn open_image(&mut self, source: ImageSource) {
-        self.stopped = false;
-        self.image_source = source.clone();
-        self.session.open_picture(source);
+        self.case_mut().open_image(source);
     }
 
     fn open_model(&mut self, source: ModelSource) {
-        self.stopped = false;
-        self.model_source = source.clone();
-        self.given = GivenFacts::default();
-        self.session.open_model(source);
+        self.case_mut().open_model(source, GivenFacts::default());
     }
 
     /// Opens the network again on another device.
     fn run_on(&mut self, choice: DeviceChoice) {
-        self.stopped = false;
         self.messages.retain(|m| !matches!(m, Message::Device(_)));
-        self.session.set_device(choice);
+        for case in self.cases.iter_mut() {
+            case.stopped = false;
+            case.session.set_device(choice);
+        }
     }
 
     // ---- facts about the network -------------------------------------------------------------------
 
     fn open_facts(&mut self) {
-        if let Some(model) = self.session.model() {
+        if let Some(model) = self.case().session.model() {
             self.sheet = Some(Sheet::Facts(FactsForm::of(model)));
         }
     }
 
     /// Opens the network again with what the form says; false where it does not fit.
     pub(super) fn apply_facts(&mut self, form: &mut FactsForm) -> bool {
-        let Some(model) = self.session.model() else {
+        let Some(model) = self.case().session.model() else {
             return false;
         };
-        match form.given(model, &self.given) {
+        match form.given(model, &self.case().given) {
             Ok(given) => {
-                self.given = given.clone();
-                self.stopped = false;
-                self.session
-                    .open_model_with(self.model_source.clone(), given);
+                let case = self.case_mut();
+                case.open_model(case.model_source.clone(), given);
                 true
             }
             Err(error) => {
@@ -221,7 +335,7 @@ impl App {
 
     /// Writes the facts that are no guesses beside the network.
     pub(super) fn save_facts(&mut self, form: &mut FactsForm) {
-        let Some(model) = self.session.model() else {
+        let Some(model) = self.case().session.model() else {
             return;
         };
         if form.is_changed() {
@@ -251,7 +365,10 @@ impl App {
 
     /// Opens a file or folder as what it looks like.
     pub fn open_path(&mut self, path: &Path) {
-        if is_list(path) {
+        self.store.opened(path);
+        if looks_like_session(path) {
+            self.open_session(path);
+        } else if is_list(path) {
             self.files = Some(FileList::open(&self.ctx, path));
             self.sheet = Some(Sheet::Files);
         } else if looks_like_model(path) {
@@ -260,6 +377,43 @@ impl App {
             self.open_regions(path, false);
         } else {
             self.open_image(ImageSource::Path(path.to_owned()));
+        }
+    }
+
+    pub(super) fn open_recent(&mut self, path: &Path) {
+        if path.exists() {
+            self.open_path(path);
+        } else {
+            self.store.settings.recent.retain(|other| other != path);
+            self.say(Message::Error(session_words::gone(path)));
+        }
+    }
+
+    /// Has everything be as a session file says.
+    pub(super) fn open_session(&mut self, path: &Path) {
+        match session_file::read(path) {
+            Ok(desk) => {
+                let ctx = self.ctx.clone();
+                self.put_back(&ctx, &desk);
+                self.say(Message::Done(session_words::opened(path)));
+            }
+            Err(error) => self.say(Message::Error(error.to_string())),
+        }
+    }
+
+    /// Writes what is open and how it is shown.
+    pub(super) fn save_session(&mut self, path: &Path) {
+        let path = match path.extension() {
+            Some(_) => path.to_owned(),
+            None => path.with_extension(session_file::EXTENSION),
+        };
+        let desk = self.desk();
+        match session_file::write(&path, &desk) {
+            Ok(()) => {
+                self.store.opened(&path);
+                self.say(Message::Done(words::exported(&path)));
+            }
+            Err(error) => self.say(Message::Error(error.to_string())),
         }
     }
 
@@ -277,12 +431,23 @@ impl App {
     /// Takes answers of dialogs and of the export.
     pub(super) fn take_answers(&mut self) {
         match self.picker.poll() {
-            Some((Ask::Image, Answer::Chosen(path))) => self.open_image(ImageSource::Path(path)),
-            Some((Ask::Model, Answer::Chosen(path))) => self.open_model(ModelSource::Path(path)),
+            Some((Ask::Image, Answer::Chosen(path))) => {
+                self.store.opened(&path);
+                self.open_image(ImageSource::Path(path));
+            }
+            Some((Ask::Model, Answer::Chosen(path))) => {
+                self.store.opened(&path);
+                self.open_model(ModelSource::Path(path));
+            }
             Some((Ask::Regions, Answer::Chosen(path))) => self.open_regions(&path, false),
             Some((Ask::SaveRegions(_), Answer::Chosen(path))) => self.save_regions(&path),
             Some((Ask::SaveRegions(name), Answer::Unavailable)) => {
                 self.sheet = Some(Sheet::SaveRegions(in_home(&name)));
+            }
+            Some((Ask::Session, Answer::Chosen(path))) => self.open_path(&path),
+            Some((Ask::SaveSession(_), Answer::Chosen(path))) => self.save_session(&path),
+            Some((Ask::SaveSession(name), Answer::Unavailable)) => {
+                self.sheet = Some(Sheet::SaveSession(in_home(&name)));
             }
             Some((Ask::SavePng(_), Answer::Chosen(path))) => self.start_export(path),
             Some((Ask::SavePng(name), Answer::Unavailable)) => {
@@ -348,10 +513,12 @@ impl App {
             self.say(Message::Error(words::EXPORT_LATER.to_owned()));
             return;
         };
-        let stem = Path::new(&exhibit.picture.name)
+        let name = exhibit.cases.first().map(|case| case.picture.name.clone());
+        let name = name.unwrap_or_default();
+        let stem = Path::new(&name)
             .file_stem()
             .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let label = exhibit.model.facts.label(exhibit.target.class);
+        let label = self.label_of(self.grid.selected);
         let name = format!(
             "{}.png",
             safe_name(&format!("{stem} {label} {}", APP.to_lowercase()))
@@ -359,25 +526,14 @@ impl App {
         self.picker.ask(ctx, Ask::SavePng(name));
     }
 
-    /// The picture in the grey levels of the window.
-    fn picture_as_shown(&self) -> Option<Arc<Picture>> {
-        let picture = self.session.picture()?;
-        Some(match self.base.display() {
-            Some(display) if self.base.has_own_display() => Arc::new(picture.shown(&display)),
-            _ => Arc::clone(picture),
-        })
-    }
-
     /// What an export shows; `None` while a panel waits.
     pub fn exhibit(&self) -> Option<Exhibit> {
         if !self.is_shown() {
             return None;
         }
+        let cases = self.cases.iter().map(exhibited);
         Some(Exhibit {
-            model: self.session.model()?.clone(),
-            picture: self.picture_as_shown()?,
-            findings: self.session.findings().to_vec(),
-            target: self.objective()?,
+            cases: cases.collect::<Option<Vec<ExhibitCase>>>()?,
             panels: (0..self.grid.panels.len())
                 .map(|i| {
                     let look = self.grid.look_of(i);
@@ -385,17 +541,18 @@ impl App {
                         Some(MapState::Growing(growing)) => Some([growing.done, growing.total]),
                         _ => None,
                     };
-                    ExhibitPanel {
+                    Some(ExhibitPanel {
+                        case: self.grid.case_of(i),
+                        target: self.objective_of(i)?,
                         unfinished,
-                        params: self.grid.panels[i].params.clone(),
+                        params: self.params_of(i),
                         map: self.heats.get(i).and_then(Heat::map).cloned(),
                         post: look.post,
                         view: look.view,
-                    }
+                    })
                 })
-                .collect(),
+                .collect::<Option<Vec<ExhibitPanel>>>()?,
             columns: self.grid.panels.len().div_ceil(2).clamp(1, 3),
-            regions: self.drawn.set.list.clone(),
         })
     }
 
@@ -421,6 +578,25 @@ impl App {
                 .unwrap_or_else(|_| Err(Error::new(Kind::Numeric, words::EXPORT_BROKE)))
         }));
     }
+}
+
+/// Suggested name of a session file.
+fn session_name() -> String {
+    format!("{}.{}", APP.to_lowercase(), session_file::EXTENSION)
+}
+
+/// What an export shows of a case, in the grey levels of the window.
+fn exhibited(case: &Case) -> Option<ExhibitCase> {
+    let picture = case.session.picture()?;
+    Some(ExhibitCase {
+        model: case.session.model()?.clone(),
+        picture: match case.base.display() {
+            Some(display) if case.base.has_own_display() => Arc::new(picture.shown(&display)),
+            _ => Arc::clone(picture),
+        },
+        findings: case.session.findings().to_vec(),
+        regions: case.regions().list.clone(),
+    })
 }
 
 /// A suggested path where there is no dialog to choose one.

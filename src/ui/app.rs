@@ -1,34 +1,33 @@
 //! The window's state and one frame of it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use egui::{Context, Key, Panel as Side, Ui};
 use poll_promise::Promise;
 
-use super::base::Base;
+use super::case::{Case, Cases};
 use super::command::Command;
+use super::desk::Desk;
 use super::facts_form::FactsForm;
 use super::file_list::FileList;
-use super::follow::Wanted;
-use super::heat::Heat;
-use super::panels;
+use super::heat::{DuelHeat, Heat};
+use super::history::History;
+use super::panels::{self, Strip};
 use super::picker::FilePicker;
-use super::regions_tool::Drawn;
+use super::regions_tool::{Measured, Pen};
 use super::run::{Options, Outcome};
 use super::screenshot::Screenshot;
-use super::state::{Grid, Look, Stops};
+use super::settings::Store;
+use super::state::{Grid, Look};
+use super::stops::Stops;
 use super::theme;
 use super::viewport::Viewport;
 use crate::error::{Error, Result};
-use crate::explain::catalogue::{self, Layout, Method, Passes};
+use crate::explain::catalogue::{self, Method, Passes};
 use crate::image::display::Display;
-use crate::model::Model;
-use crate::plan::{
-    Against, Factor, GivenFacts, ImageSource, MapKey, ModelSource, Score, Target, Values,
-};
+use crate::plan::{GivenFacts, ImageSource, MapKey, Target, Values};
 use crate::post::{Field, ScaleRange};
-use crate::session::{Finding, MapState, Picture, Session, samples};
+use crate::session::{MapState, Session, samples};
 
 /// A sheet over the window.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +45,10 @@ pub(super) enum Sheet {
     Eye(panels::Eye),
     /// The files of a folder.
     Files,
+    /// Asks for a session's path where the desktop has no dialog.
+    SaveSession(String),
+    /// Any action by a few letters.
+    Palette(panels::Palette),
 }
 
 /// A line that appears over the grid and can be sent away.
@@ -57,6 +60,10 @@ pub enum Message {
     Device(String),
     /// Something is done.
     Done(String),
+    /// What the program is for, until somebody takes note of it.
+    FirstStart,
+    /// The session of the run before can be gone on with.
+    LastSession,
 }
 
 /// What a panel shows in this frame.
@@ -69,44 +76,21 @@ pub(super) struct Cell {
     pub(super) range: ScaleRange,
 }
 
-/// What of the explained class is explained.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Aim {
-    pub(super) score: Score,
-    /// Another class that it is set against.
-    pub(super) against: Option<usize>,
-    /// The sign is turned: the absence of the class.
-    pub(super) negated: bool,
-}
-
 /// The program's window.
 pub struct App {
     /// To wake the window from threads.
     pub(super) ctx: Context,
-    pub(super) session: Session,
-    pub(super) model_source: ModelSource,
-    /// What the user has said about the network.
-    pub(super) given: GivenFacts,
-    pub(super) image_source: ImageSource,
-    /// The network that [`App::stops`] belongs to.
-    pub(super) model: Option<Arc<Model>>,
-    pub(super) picture: Option<Arc<Picture>>,
-    pub(super) stops: Stops,
+    /// What is open.
+    pub(super) cases: Cases,
     pub(super) grid: Grid,
-    pub(super) target: Option<usize>,
-    /// What of the explained class is explained, and against which other one.
-    pub(super) aim: Aim,
+    /// The view of every panel that has none of its own.
     pub(super) viewport: Viewport,
     pub(super) overlay: bool,
     pub(super) peeking: bool,
-    /// Point of the source image under the pointer.
-    pub(super) hover: Option<[f64; 2]>,
-    pub(super) base: Base,
+    /// Point of a case's X-ray under the pointer.
+    pub(super) hover: Option<(usize, [f64; 2])>,
     pub(super) heats: Vec<Heat>,
     pub(super) cells: Vec<Cell>,
-    pub(super) wanted: Option<Wanted>,
-    /// Work was stopped by the user and is not to start again by itself.
-    pub(super) stopped: bool,
     pub(super) picker: Box<dyn FilePicker>,
     pub(super) path_box: String,
     pub(super) filter: String,
@@ -118,8 +102,17 @@ pub struct App {
     pub(super) files: Option<FileList>,
     pub(super) export: Option<Promise<Result<PathBuf>>>,
     pub(super) queue: Vec<Command>,
-    /// Regions of the open X-ray, and the tools that draw them.
-    pub(super) drawn: Drawn,
+    /// Tools that draw regions.
+    pub(super) pen: Pen,
+    pub(super) measured: Measured,
+    /// Two panels' difference.
+    pub(super) duel: DuelHeat,
+    pub(super) strip: Strip,
+    /// Whether the sides of the window are shown.
+    pub(super) sides: bool,
+    pub(super) history: History<Desk>,
+    /// What is remembered from one run to the next.
+    pub(super) store: Store,
     screenshot: Option<Screenshot>,
     pub(super) first_error: Option<Error>,
 }
@@ -131,35 +124,26 @@ impl App {
     /// The worker thread cannot be started.
     pub fn new(ctx: &Context, options: &Options, picker: Box<dyn FilePicker>) -> Result<Self> {
         theme::install(ctx);
-        let wake = ctx.clone();
-        let mut session = Session::new(options.device, move || wake.request_repaint())?;
-        let image_source = options.image.clone().unwrap_or_else(|| {
+        let image = options.image.clone().unwrap_or_else(|| {
             let name = samples::first().map(|sample| sample.name.clone());
             ImageSource::Sample(name.unwrap_or_default())
         });
-        session.open_model(options.model.clone());
-        session.open_picture(image_source.clone());
-        Ok(Self {
+        let model = options.model.clone();
+        let case = Case::open(ctx, options.device, model, GivenFacts::default(), image)?;
+        let (store, complaint) = Store::open(options.folder.clone());
+        if store.settings.light {
+            ctx.set_theme(egui::Theme::Light);
+        }
+        let mut app = Self {
             ctx: ctx.clone(),
-            session,
-            model_source: options.model.clone(),
-            given: GivenFacts::default(),
-            image_source,
-            model: None,
-            picture: None,
-            stops: Stops::default(),
+            cases: Cases::of(case),
             grid: Grid::default(),
-            target: None,
-            aim: Aim::default(),
             viewport: Viewport::default(),
             overlay: true,
             peeking: false,
             hover: None,
-            base: Base::default(),
             heats: Vec::new(),
             cells: Vec::new(),
-            wanted: None,
-            stopped: false,
             picker,
             path_box: String::new(),
             filter: String::new(),
@@ -169,10 +153,34 @@ impl App {
             files: None,
             export: None,
             queue: Vec::new(),
-            drawn: Drawn::default(),
+            pen: Pen::default(),
+            measured: Measured::default(),
+            duel: DuelHeat::default(),
+            strip: Strip::default(),
+            sides: true,
+            history: History::default(),
+            store,
             screenshot: options.screenshot.clone().map(Screenshot::new),
             first_error: None,
-        })
+        };
+        if let Some(words) = complaint {
+            app.say(Message::Error(words));
+        }
+        if app.store.keeps() {
+            if let Some(ImageSource::Path(path)) = &options.image {
+                app.store.opened(path);
+            }
+            if app.store.last().is_some() && options.image.is_none() && options.session.is_none() {
+                app.messages.push(Message::LastSession);
+            }
+            if app.store.settings.understood.is_none() {
+                app.messages.insert(0, Message::FirstStart);
+            }
+        }
+        if let Some(path) = &options.session {
+            app.open_session(path);
+        }
+        Ok(app)
     }
 
     /// Where a run under `--screenshot` leaves its result.
@@ -182,9 +190,29 @@ impl App {
         }
     }
 
-    /// The session under the window.
+    /// The case of the selected panel: what the sides of the window are about.
+    pub(super) fn case(&self) -> &Case {
+        self.case_at(self.grid.selected)
+    }
+
+    /// As [`App::case`].
+    pub(super) fn case_mut(&mut self) -> &mut Case {
+        self.case_at_mut(self.grid.selected)
+    }
+
+    /// The case that a panel shows.
+    pub(super) fn case_at(&self, panel: usize) -> &Case {
+        self.cases.get(self.grid.case_of(panel))
+    }
+
+    /// As [`App::case_at`].
+    pub(super) fn case_at_mut(&mut self, panel: usize) -> &mut Case {
+        self.cases.get_mut(self.grid.case_of(panel))
+    }
+
+    /// The session under the selected panel.
     pub fn session(&self) -> &Session {
-        &self.session
+        &self.case().session
     }
 
     /// Panels and display settings.
@@ -194,12 +222,12 @@ impl App {
 
     /// Stops of the depth slider.
     pub fn stops(&self) -> &Stops {
-        &self.stops
+        &self.case().stops
     }
 
     /// The explained class.
     pub fn target(&self) -> Option<usize> {
-        self.target
+        self.case().target
     }
 
     /// What is visible of the X-ray.
@@ -209,15 +237,12 @@ impl App {
 
     /// The file of the open X-ray; `None` for a sample.
     pub fn open_file(&self) -> Option<&Path> {
-        match &self.image_source {
-            ImageSource::Path(path) => Some(path),
-            ImageSource::Sample(_) => None,
-        }
+        self.case().open_file()
     }
 
     /// How the X-ray's values become grey on the screen; `None` while there is none, or for a ready model input.
     pub fn grey_levels(&self) -> Option<Display> {
-        self.base.display()
+        self.case().base.display()
     }
 
     /// Whether heat is drawn in this frame.
@@ -255,7 +280,7 @@ impl App {
     pub(super) fn is_shown(&self) -> bool {
         !self.cells.is_empty()
             && self.cells.len() == self.grid.panels.len()
-            && self.base.is_ready()
+            && self.cases.iter().all(|case| case.base.is_ready())
             && self.cells.iter().enumerate().all(|(i, cell)| {
                 cell.key.is_some()
                     && cell.key == self.key_of(i)
@@ -270,7 +295,7 @@ impl App {
             MapState::Growing(growing) => !growing.stopped,
             _ => false,
         });
-        self.session.is_busy() && (waits || self.cells.is_empty())
+        self.cases.iter().any(|case| case.session.is_busy()) && (waits || self.cells.is_empty())
     }
 
     /// Has a command carried out at the end of the frame.
@@ -278,40 +303,28 @@ impl App {
         self.queue.push(command);
     }
 
-    /// What every map explains.
+    /// What the selected panel's map explains.
     pub fn objective(&self) -> Option<Target> {
-        let class = self.target?;
-        let known = self.session.findings().len();
-        let against = self.aim.against.filter(|&d| d != class && d < known);
-        Some(Target {
-            class,
-            score: self.aim.score,
-            against: against.map(|class| Against {
-                class,
-                factor: Factor(1.0),
-            }),
-            negated: self.aim.negated,
-        })
+        self.objective_of(self.grid.selected)
+    }
+
+    /// What a panel's map explains.
+    pub fn objective_of(&self, panel: usize) -> Option<Target> {
+        let own = self.grid.panels.get(panel)?.target;
+        self.case_at(panel).objective(own)
+    }
+
+    /// Label of the class that a panel explains; empty before there is one.
+    pub(super) fn label_of(&self, panel: usize) -> String {
+        let target = self.objective_of(panel);
+        let label = target.map(|target| self.case_at(panel).label(target.class));
+        label.unwrap_or_default()
     }
 
     /// Parameters of a panel's method that differ from their defaults.
     pub(super) fn params_of(&self, panel: usize) -> Values {
         let panel = self.grid.panels.get(panel);
         panel.map(|p| p.params.clone()).unwrap_or_default()
-    }
-
-    /// The channels of a layer, and of the stages up to it.
-    fn channels_at(&self, stop: usize) -> Option<(usize, Vec<usize>)> {
-        let model = self.model.as_ref()?;
-        let stop = self.stops.list.get(stop)?;
-        let node = model.layer(&stop.name).ok()?;
-        let channels = |name: &str| Some(model.shape(model.layer(name).ok()?).ok()?.channels());
-        let stages = model.graph.stages.iter();
-        let before = stages.filter(|stage| model.layer(stage).is_ok_and(|s| s < node));
-        let mut stages: Vec<usize> = before.filter_map(|stage| channels(stage)).collect();
-        let own = channels(&stop.name)?;
-        stages.push(own);
-        Some((own, stages))
     }
 
     /// Forward passes and reverse walks of a method where a panel would show it.
@@ -322,59 +335,82 @@ impl App {
         values: &Values,
     ) -> Option<Passes> {
         let now = self.grid.panels.get(panel)?;
+        let case = self.case_at(panel);
         let stop = match now.method == method.id {
             true => now.stop,
-            false => Grid::stop_for(method, now.stop, &self.stops),
+            false => Grid::stop_for(method, now.stop, &case.stops),
         };
-        let (channels, stages) = self.channels_at(stop)?;
-        let [_, height, width] = self.model.as_ref()?.input_shape();
-        let layout = Layout {
-            channels,
-            input: [height, width],
-            stages: &stages,
-            last: self.channels_at(self.stops.last)?.0,
-        };
-        Some(method.passes(&layout, values))
+        case.passes_of(method, stop, values)
     }
 
-    /// The finding that is explained.
-    pub(super) fn finding(&self) -> Option<&Finding> {
-        self.session.findings().get(self.target?)
+    /// Whether the model calls what a panel explains.
+    pub(super) fn is_called(&self, panel: usize) -> Option<bool> {
+        let class = self.objective_of(panel)?.class;
+        self.case_at(panel).calls(class)
     }
 
-    /// From which probability on the explained finding is called.
-    pub(super) fn threshold(&self) -> Option<f32> {
-        self.threshold_of(self.target?)
+    /// What is seen in a panel.
+    pub(super) fn view_of(&self, panel: usize) -> Viewport {
+        let own = self.grid.panels.get(panel).and_then(|panel| panel.view);
+        own.unwrap_or(self.viewport)
     }
 
-    /// From which probability on a class is called, where the network says so.
-    pub(super) fn threshold_of(&self, class: usize) -> Option<f32> {
-        self.session.model()?.facts.threshold(class)
+    /// Shows another part of the picture in a panel, and in all that share its view.
+    pub(super) fn see(&mut self, panel: usize, view: Viewport) {
+        match self.grid.panels.get_mut(panel).map(|p| &mut p.view) {
+            Some(Some(own)) => *own = view,
+            _ => self.viewport = view,
+        }
     }
 
-    /// Whether the model calls the explained finding.
-    pub(super) fn is_called(&self) -> Option<bool> {
-        let probabilities: Vec<f32> = self
-            .session
-            .findings()
-            .iter()
-            .map(|f| f.probability)
-            .collect();
-        let (finding, model) = (self.finding()?, self.session.model()?);
-        Some(model.facts.calls(finding.index, &probabilities))
+    /// The point of a panel's X-ray that the pointer is on, there or in a panel with the same X-ray.
+    pub(super) fn hovered(&self, panel: usize) -> Option<[f64; 2]> {
+        let (case, at) = self.hover?;
+        let own = self.grid.case_of(panel);
+        let hash = |case: usize| Some(&self.cases.get(case).picture.as_ref()?.sha256);
+        (case == own || hash(case) == hash(own)).then_some(at)
+    }
+
+    /// Classes in the order of the findings list.
+    pub(super) fn findings_order(&self) -> Vec<usize> {
+        self.case().findings_order(&self.filter)
+    }
+
+    /// Explains a class, in the other case as well where it knows the finding.
+    pub(super) fn explain(&mut self, class: usize) {
+        let label = self.case().label(class);
+        let linked = self.grid.linked_target;
+        let selected = self.grid.selected;
+        if let Some(panel) = self.grid.panels.get_mut(selected)
+            && panel.target.is_some()
+        {
+            panel.target = Some(class);
+            return;
+        }
+        self.case_mut().target = Some(class);
+        for case in self.cases.iter_mut().filter(|_| linked) {
+            case.target = case.class_of(&label).or(case.target);
+        }
     }
 
     /// The map that a panel shows.
     pub(super) fn key_of(&self, panel: usize) -> Option<MapKey> {
+        self.key_at(panel, self.grid.panels.get(panel)?.stop)
+    }
+
+    /// The map that a panel would show at another stop.
+    pub(super) fn key_at(&self, panel: usize, stop: usize) -> Option<MapKey> {
+        let target = self.objective_of(panel)?;
+        let stops = &self.case_at(panel).stops;
         let panel = self.grid.panels.get(panel)?;
         Some(MapKey {
             method: panel.method.to_owned(),
             layer: {
                 let method = catalogue::find(panel.method).ok()?;
-                let stop = self.stops.list.get(panel.stop)?;
+                let stop = stops.list.get(stop)?;
                 method.layer_of(&stop.name).to_owned()
             },
-            target: self.objective()?,
+            target,
             params: panel.params.clone(),
         })
     }
@@ -384,8 +420,11 @@ impl App {
         // A network's error may be long: three at a time can be read.
         self.messages
             .retain(|m| *m != message && !matches!(m, Message::Done(_)));
-        if self.messages.len() >= 3 {
-            self.messages.remove(0);
+        let stays = |m: &Message| matches!(m, Message::FirstStart | Message::LastSession);
+        if self.messages.iter().filter(|m| !stays(m)).count() >= 3
+            && let Some(oldest) = self.messages.iter().position(|m| !stays(m))
+        {
+            self.messages.remove(oldest);
         }
         self.messages.push(message);
     }
@@ -394,15 +433,15 @@ impl App {
     fn keys(&mut self, ctx: &Context) {
         let typing = ctx.text_edit_focused();
         let free = !typing && self.sheet.is_none();
-        for command in Command::WITH_SHORTCUT {
+        for command in Command::with_shortcut() {
+            let command = command.at(self.grid.selected);
             let Some(shortcut) = command.shortcut() else {
                 continue;
             };
             if command.is_plain_key() && !free {
                 continue;
             }
-            if command == Command::LeaveTool
-                && (!self.drawn.is_active() || egui::Popup::is_any_open(ctx))
+            if command == Command::LeaveTool && (!self.has_tool() || egui::Popup::is_any_open(ctx))
             {
                 continue;
             }
@@ -422,7 +461,6 @@ impl eframe::App for App {
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
         self.follow(&ctx);
-        self.follow_regions(&ctx);
         self.take_answers();
         self.take_dropped(&ctx);
         self.keys(&ctx);
@@ -431,6 +469,7 @@ impl eframe::App for App {
         self.want();
         self.prepare();
         self.measure_regions();
+        self.note_step(&ctx);
 
         let bar = |ui: &Ui| panels::bar_frame(ui);
         let side = |ui: &Ui| panels::side_frame(ui);
@@ -440,16 +479,18 @@ impl eframe::App for App {
         Side::bottom("status")
             .frame(bar(ui))
             .show(ui, |ui| panels::bottom_ui(self, ui));
-        Side::left("case")
-            .frame(side(ui))
-            .exact_size(theme::LEFT_WIDTH)
-            .resizable(false)
-            .show(ui, |ui| panels::case_ui(self, ui));
-        Side::right("display")
-            .frame(side(ui))
-            .exact_size(theme::RIGHT_WIDTH)
-            .resizable(false)
-            .show(ui, |ui| panels::display_ui(self, ui));
+        if self.sides {
+            Side::left("case")
+                .frame(side(ui))
+                .exact_size(theme::LEFT_WIDTH)
+                .resizable(false)
+                .show(ui, |ui| panels::case_ui(self, ui));
+            Side::right("display")
+                .frame(side(ui))
+                .exact_size(theme::RIGHT_WIDTH)
+                .resizable(false)
+                .show(ui, |ui| panels::display_ui(self, ui));
+        }
         egui::CentralPanel::no_frame()
             .frame(panels::grid_frame(ui))
             .show(ui, |ui| panels::grid_ui(self, ui));
@@ -459,11 +500,16 @@ impl eframe::App for App {
             ctx.request_repaint();
         }
 
-        let (ready, after) = (self.is_complete(), self.session.first_map_after());
-        let stuck = self.session.is_settled() && self.session.findings().is_empty();
+        let (ready, after) = (self.is_complete(), self.case().session.first_map_after());
+        let stuck = self.case().session.is_settled() && self.case().session.findings().is_empty();
         if let Some(screenshot) = &mut self.screenshot {
             let fault = self.first_error.as_ref().filter(|_| stuck || !ready);
             screenshot.step(&ctx, ready, fault, after);
         }
+    }
+
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        let desk = self.desk();
+        self.store.close(&desk);
     }
 }

@@ -1,12 +1,16 @@
-//! Every action of the window, once: menus, shortcuts, buttons and tests share it.
+//! Every action of the window, once: menus, shortcuts, buttons, the palette and tests share it.
 
 use egui::{Context, Key, KeyboardShortcut, ModifierNames, Modifiers};
 
+use super::presets::Preset;
 use super::regions_tool::Tool;
+use super::state::{MAX_PANELS, MAX_SIDE};
+use crate::model::device::CHOICES;
 use crate::plan::DeviceChoice;
-use crate::text::window as words;
+use crate::session::samples;
+use crate::text::command as words;
 
-/// An action.
+/// An action. Panels are named by their place in the grid, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Choose an X-ray in a dialog.
@@ -23,6 +27,16 @@ pub enum Command {
     OpenDemoModel,
     /// Open a sample case, by its place in the menu.
     OpenSample(usize),
+    /// Open a file again, by its place among those that were open last.
+    OpenRecent(usize),
+    /// Forget which files were open.
+    ForgetRecent,
+    /// Choose a session file in a dialog.
+    OpenSession,
+    /// Write everything that is open and how it is shown into a session file.
+    SaveSession,
+    /// Go on where the program was left.
+    RestoreSession,
     /// Run the network elsewhere.
     Device(DeviceChoice),
     /// See and settle what is known about the network.
@@ -43,6 +57,12 @@ pub enum Command {
     Export,
     /// Leave.
     Quit,
+    /// Take the last change back.
+    Undo,
+    /// Make the change again that was taken back.
+    Redo,
+    /// Find any action, method, layer or finding by typing.
+    Palette,
     /// Show or hide all overlays.
     ToggleOverlay,
     /// Show the whole X-ray.
@@ -57,18 +77,46 @@ pub enum Command {
     ZoomOut,
     /// Dark or light.
     ToggleTheme,
+    /// Show or hide the sides, so that pictures have all the room.
+    ToggleSides,
+    /// Show or hide the strip of small maps of every layer.
+    ToggleStrip,
     /// Show so many panels.
     Panels(usize),
+    /// So many columns and rows.
+    Table(usize, usize),
+    /// Lay the grid out for a purpose.
+    Preset(Preset),
     /// Take away a panel.
     RemovePanel(usize),
-    /// One method at every stage.
-    PresetDepth,
-    /// Every method at one layer.
-    PresetMethods,
-    /// The grid of the first start.
-    PresetDefault,
+    /// Put a copy of a panel behind it.
+    DuplicatePanel(usize),
+    /// Take a panel to another place.
+    MovePanel(usize, usize),
+    /// Keep a panel where presets lay the grid out anew, or let it go.
+    PinPanel(usize),
+    /// Show one panel alone, or all again.
+    Solo(usize),
+    /// The selected panel and the next one to either side of a line.
+    Swipe,
+    /// The selected panel minus the next one.
+    Difference,
+    /// The panel after the selected one.
+    NextPanel,
     /// All panels at the same depth.
     ToggleLinkedDepth,
+    /// All panels zoom and pan together.
+    ToggleLinkedView,
+    /// Both cases explain the same finding.
+    ToggleLinkedTarget,
+    /// The same network and picture once more, to change either.
+    Compare,
+    /// Another picture in the same network.
+    CompareImage,
+    /// The same picture in another network.
+    CompareModel,
+    /// One case again.
+    EndComparison,
     /// The finding above in the list.
     PreviousFinding,
     /// The finding below in the list.
@@ -90,102 +138,194 @@ pub enum Command {
 }
 
 impl Command {
-    /// Commands that have a shortcut, in the order of the list of keys. A shortcut with more
-    /// modifiers stands before the one that it contains, since that one would take its keys.
-    pub const WITH_SHORTCUT: [Self; 27] = [
-        Self::OpenModel,
-        Self::OpenImage,
-        Self::NextFile,
-        Self::PreviousFile,
-        Self::Export,
-        Self::Quit,
-        Self::ToggleOverlay,
-        Self::Fit,
-        Self::Invert,
-        Self::ZoomIn,
-        Self::ZoomOut,
-        Self::PreviousFinding,
-        Self::NextFinding,
-        Self::Panels(1),
-        Self::Panels(2),
-        Self::Panels(3),
-        Self::Panels(4),
-        Self::Panels(5),
-        Self::Panels(6),
-        Self::ToggleTheme,
-        Self::Draw(Tool::Box),
-        Self::Draw(Tool::Ellipse),
-        Self::Draw(Tool::Freehand),
-        Self::DeleteRegion,
-        Self::LeaveTool,
-        Self::Keys,
-        Self::Cancel,
-    ];
+    /// Every action that makes sense without naming a place in the grid or a file, in the order of menus.
+    pub fn all() -> Vec<Self> {
+        let mut all = vec![
+            Self::OpenImage,
+            Self::Files,
+            Self::NextFile,
+            Self::PreviousFile,
+            Self::OpenModel,
+            Self::OpenDemoModel,
+            Self::OpenSession,
+            Self::SaveSession,
+            Self::RestoreSession,
+            Self::ForgetRecent,
+            Self::ModelFacts,
+            Self::ModelEye,
+            Self::Export,
+            Self::Quit,
+            Self::Undo,
+            Self::Redo,
+            Self::Palette,
+            Self::ToggleOverlay,
+            Self::Fit,
+            Self::ZoomIn,
+            Self::ZoomOut,
+            Self::Invert,
+            Self::ResetGrey,
+            Self::ToggleTheme,
+            Self::ToggleSides,
+            Self::ToggleStrip,
+            Self::ResetLook,
+            Self::ShowSigned,
+            Self::PreviousFinding,
+            Self::NextFinding,
+        ];
+        all.extend(Preset::ALL.map(Self::Preset));
+        all.extend([
+            Self::Swipe,
+            Self::Difference,
+            Self::NextPanel,
+            Self::ToggleLinkedDepth,
+            Self::ToggleLinkedView,
+            Self::ToggleLinkedTarget,
+            Self::Compare,
+            Self::CompareImage,
+            Self::CompareModel,
+            Self::EndComparison,
+            Self::OpenRegions,
+            Self::SaveRegions,
+            Self::Draw(Tool::Box),
+            Self::Draw(Tool::Ellipse),
+            Self::Draw(Tool::Freehand),
+            Self::DeleteRegion,
+            Self::LeaveTool,
+            Self::Cancel,
+            Self::Resume,
+            Self::Methods,
+            Self::Keys,
+            Self::About,
+        ]);
+        all.extend(CHOICES.map(Self::Device));
+        all.extend((0..samples::SAMPLES.len()).map(Self::OpenSample));
+        all.extend((1..=MAX_PANELS.min(9)).map(Self::Panels));
+        for rows in 1..=MAX_SIDE {
+            all.extend((1..=MAX_SIDE).map(|columns| Self::Table(columns, rows)));
+        }
+        all
+    }
+
+    /// Commands that have a shortcut. A shortcut with more modifiers stands before the one that it contains, since that
+    /// one would take its keys; and what Escape leaves first stands before what it leaves next.
+    pub fn with_shortcut() -> Vec<Self> {
+        let mut all: Vec<Self> = Self::all();
+        all.extend([Self::DuplicatePanel(0), Self::PinPanel(0), Self::Solo(0)]);
+        all.retain(|command| command.shortcut().is_some());
+        all.sort_by_key(|command| {
+            let modifiers = command.shortcut().map(|s| s.modifiers).unwrap_or_default();
+            std::cmp::Reverse(u8::from(modifiers.shift) + u8::from(modifiers.any()))
+        });
+        all
+    }
+
+    /// The same for the panel at this place; a command without a place stays as it is.
+    pub fn at(self, panel: usize) -> Self {
+        match self {
+            Self::DuplicatePanel(_) => Self::DuplicatePanel(panel),
+            Self::PinPanel(_) => Self::PinPanel(panel),
+            Self::Solo(_) => Self::Solo(panel),
+            Self::RemovePanel(_) => Self::RemovePanel(panel),
+            other => other,
+        }
+    }
 
     /// What menus and buttons call it.
     pub fn label(self) -> String {
-        words::command(self.word())
-    }
-
-    fn word(self) -> words::Word {
-        use words::Word;
         match self {
-            Self::OpenImage => Word::OpenImage,
-            Self::Files => Word::Files,
-            Self::NextFile => Word::NextFile,
-            Self::PreviousFile => Word::PreviousFile,
-            Self::OpenModel => Word::OpenModel,
-            Self::OpenDemoModel => Word::OpenDemoModel,
-            Self::OpenSample(_) => Word::OpenSample,
-            Self::Device(choice) => Word::Device(choice),
-            Self::ModelFacts => Word::ModelFacts,
-            Self::OpenRegions => Word::OpenRegions,
-            Self::SaveRegions => Word::SaveRegions,
-            Self::Draw(Tool::Box) => Word::DrawBox,
-            Self::Draw(Tool::Ellipse) => Word::DrawEllipse,
-            Self::Draw(Tool::Freehand) => Word::DrawFreehand,
-            Self::DeleteRegion => Word::DeleteRegion,
-            Self::LeaveTool => Word::LeaveTool,
-            Self::ModelEye => Word::ModelEye,
-            Self::Export => Word::Export,
-            Self::Quit => Word::Quit,
-            Self::ToggleOverlay => Word::ToggleOverlay,
-            Self::Fit => Word::Fit,
-            Self::Invert => Word::Invert,
-            Self::ResetGrey => Word::ResetGrey,
-            Self::ZoomIn => Word::ZoomIn,
-            Self::ZoomOut => Word::ZoomOut,
-            Self::ToggleTheme => Word::ToggleTheme,
-            Self::Panels(count) => Word::Panels(count),
-            Self::RemovePanel(_) => Word::RemovePanel,
-            Self::PresetDepth => Word::PresetDepth,
-            Self::PresetMethods => Word::PresetMethods,
-            Self::PresetDefault => Word::PresetDefault,
-            Self::ToggleLinkedDepth => Word::ToggleLinkedDepth,
-            Self::PreviousFinding => Word::PreviousFinding,
-            Self::NextFinding => Word::NextFinding,
-            Self::ShowSigned => Word::ShowSigned,
-            Self::ResetLook => Word::ResetLook,
-            Self::Cancel => Word::Cancel,
-            Self::Resume => Word::Resume,
-            Self::About => Word::About,
-            Self::Keys => Word::Keys,
-            Self::Methods => Word::Methods,
+            Self::OpenImage => words::OPEN_IMAGE,
+            Self::Files => words::FILES,
+            Self::NextFile => words::NEXT_FILE,
+            Self::PreviousFile => words::PREVIOUS_FILE,
+            Self::OpenModel => words::OPEN_MODEL,
+            Self::OpenDemoModel => words::OPEN_DEMO_MODEL,
+            Self::OpenSample(place) => {
+                let title = samples::SAMPLES.get(place).map_or("", |s| s.title.as_str());
+                return words::sample(title);
+            }
+            Self::OpenRecent(_) => words::OPEN_RECENT,
+            Self::ForgetRecent => words::FORGET_RECENT,
+            Self::OpenSession => words::OPEN_SESSION,
+            Self::SaveSession => words::SAVE_SESSION,
+            Self::RestoreSession => words::RESTORE_SESSION,
+            Self::Device(choice) => crate::text::device::choice(choice),
+            Self::ModelFacts => words::MODEL_FACTS,
+            Self::OpenRegions => crate::text::region::OPEN,
+            Self::SaveRegions => crate::text::region::SAVE,
+            Self::Draw(Tool::Box) => crate::text::region::DRAW[0],
+            Self::Draw(Tool::Ellipse) => crate::text::region::DRAW[1],
+            Self::Draw(Tool::Freehand) => crate::text::region::DRAW[2],
+            Self::DeleteRegion => crate::text::region::DELETE,
+            Self::LeaveTool => crate::text::region::LEAVE,
+            Self::ModelEye => crate::text::region::MODEL_EYE,
+            Self::Export => words::EXPORT,
+            Self::Quit => words::QUIT,
+            Self::Undo => words::UNDO,
+            Self::Redo => words::REDO,
+            Self::Palette => words::PALETTE,
+            Self::ToggleOverlay => words::TOGGLE_OVERLAY,
+            Self::Fit => words::FIT,
+            Self::Invert => words::INVERT,
+            Self::ResetGrey => words::RESET_GREY,
+            Self::ZoomIn => words::ZOOM_IN,
+            Self::ZoomOut => words::ZOOM_OUT,
+            Self::ToggleTheme => words::TOGGLE_THEME,
+            Self::ToggleSides => words::TOGGLE_SIDES,
+            Self::ToggleStrip => words::TOGGLE_STRIP,
+            Self::Panels(count) => return words::panels(count),
+            Self::Table(columns, rows) => return words::table(columns, rows),
+            Self::Preset(preset) => match preset {
+                Preset::First => words::PRESET_FIRST,
+                Preset::Clinician => words::PRESET_CLINICIAN,
+                Preset::Methods => words::PRESET_METHODS,
+                Preset::Depth => words::PRESET_DEPTH,
+                Preset::Seed => words::PRESET_SEED,
+                Preset::Findings => words::PRESET_FINDINGS,
+                Preset::Stages => words::PRESET_STAGES,
+            },
+            Self::RemovePanel(_) => words::REMOVE_PANEL,
+            Self::DuplicatePanel(_) => words::DUPLICATE_PANEL,
+            Self::MovePanel(..) => words::MOVE_PANEL,
+            Self::PinPanel(_) => words::PIN_PANEL,
+            Self::Solo(_) => words::SOLO,
+            Self::Swipe => words::SWIPE,
+            Self::Difference => words::DIFFERENCE,
+            Self::NextPanel => words::NEXT_PANEL,
+            Self::ToggleLinkedDepth => words::LINKED_DEPTH,
+            Self::ToggleLinkedView => words::LINKED_VIEW,
+            Self::ToggleLinkedTarget => words::LINKED_TARGET,
+            Self::Compare => words::COMPARE,
+            Self::CompareImage => words::COMPARE_IMAGE,
+            Self::CompareModel => words::COMPARE_MODEL,
+            Self::EndComparison => words::END_COMPARISON,
+            Self::PreviousFinding => words::PREVIOUS_FINDING,
+            Self::NextFinding => words::NEXT_FINDING,
+            Self::ShowSigned => words::SHOW_SIGNED,
+            Self::ResetLook => words::RESET_LOOK,
+            Self::Cancel => words::CANCEL,
+            Self::Resume => words::RESUME,
+            Self::About => words::ABOUT,
+            Self::Keys => words::KEYS,
+            Self::Methods => words::METHODS,
         }
+        .to_owned()
     }
 
     /// Its keys.
     pub fn shortcut(self) -> Option<KeyboardShortcut> {
-        let plain = |key| Some(KeyboardShortcut::new(Modifiers::NONE, key));
-        let command = |key| Some(KeyboardShortcut::new(Modifiers::COMMAND, key));
+        let with = |modifiers, key| Some(KeyboardShortcut::new(modifiers, key));
+        let plain = |key| with(Modifiers::NONE, key);
+        let command = |key| with(Modifiers::COMMAND, key);
+        let shifted = |key| with(Modifiers::COMMAND | Modifiers::SHIFT, key);
         match self {
             Self::OpenImage => command(Key::O),
-            Self::OpenModel => Some(KeyboardShortcut::new(
-                Modifiers::COMMAND | Modifiers::SHIFT,
-                Key::O,
-            )),
+            Self::OpenModel => shifted(Key::O),
+            Self::SaveSession => command(Key::S),
             Self::Export => command(Key::E),
             Self::Quit => command(Key::Q),
+            Self::Undo => command(Key::Z),
+            Self::Redo => shifted(Key::Z),
+            Self::Palette => command(Key::K),
             Self::ToggleOverlay => plain(Key::H),
             Self::Fit => plain(Key::Num0),
             Self::Invert => plain(Key::I),
@@ -195,20 +335,35 @@ impl Command {
             Self::Draw(Tool::Ellipse) => plain(Key::E),
             Self::Draw(Tool::Freehand) => plain(Key::F),
             Self::DeleteRegion => plain(Key::Delete),
-            Self::LeaveTool => plain(Key::Escape),
+            Self::LeaveTool | Self::Cancel => plain(Key::Escape),
             Self::ZoomIn => plain(Key::Plus),
             Self::ZoomOut => plain(Key::Minus),
             Self::PreviousFinding => plain(Key::OpenBracket),
             Self::NextFinding => plain(Key::CloseBracket),
-            Self::Panels(1) => plain(Key::Num1),
-            Self::Panels(2) => plain(Key::Num2),
-            Self::Panels(3) => plain(Key::Num3),
-            Self::Panels(4) => plain(Key::Num4),
-            Self::Panels(5) => plain(Key::Num5),
-            Self::Panels(6) => plain(Key::Num6),
+            Self::Panels(count) => {
+                const NUMBERS: [Key; 9] = [
+                    Key::Num1,
+                    Key::Num2,
+                    Key::Num3,
+                    Key::Num4,
+                    Key::Num5,
+                    Key::Num6,
+                    Key::Num7,
+                    Key::Num8,
+                    Key::Num9,
+                ];
+                NUMBERS.get(count.checked_sub(1)?).copied().and_then(plain)
+            }
+            Self::DuplicatePanel(_) => command(Key::D),
+            Self::PinPanel(_) => plain(Key::K),
+            Self::Solo(_) => plain(Key::S),
+            Self::Swipe => plain(Key::W),
+            Self::Difference => plain(Key::D),
+            Self::NextPanel => plain(Key::T),
+            Self::ToggleStrip => plain(Key::L),
+            Self::ToggleSides => command(Key::B),
             Self::ToggleTheme => command(Key::T),
             Self::Keys => plain(Key::F1),
-            Self::Cancel => plain(Key::Escape),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! One panel's heat: from the raw map to a texture, each step redone only when what it reads changed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use egui::{ColorImage, Context, TextureHandle, TextureId, TextureOptions};
 
@@ -8,7 +9,7 @@ use super::state::Look;
 use crate::evaluate::fostering::Indicators;
 use crate::explain::RawMap;
 use crate::plan::{Sign, View};
-use crate::post::{Field, ScaleRange, blur, hidden_sign, upsample};
+use crate::post::{Difference, Field, ScaleRange, blur, difference, hidden_sign, upsample};
 use crate::render::heat_rgba;
 
 /// Share of the field under which what is drawn is easily overlooked: 15 by 15 pixels of 224 by 224.
@@ -26,6 +27,7 @@ struct FieldKey {
 /// What the texture was made from.
 #[derive(Clone, Copy, PartialEq)]
 struct ColourKey {
+    version: u64,
     range: ScaleRange,
     sign: Sign,
     view: View,
@@ -43,10 +45,113 @@ pub(crate) struct Heat {
     hidden_sign: Option<String>,
     enlarged: Option<(FieldKey, Field)>,
     blurred: Option<(f32, Field)>,
-    coloured: Option<ColourKey>,
+    /// Changes whenever the blurred field does.
+    version: u64,
+    coloured: Coloured,
+}
+
+/// A field's colours as a texture.
+#[derive(Default)]
+struct Coloured {
+    key: Option<ColourKey>,
     /// Share of the field's cells that are drawn so that they are seen.
     drawn: f32,
     texture: Option<TextureHandle>,
+}
+
+impl Coloured {
+    fn texture(
+        &mut self,
+        ctx: &Context,
+        field: &Field,
+        version: u64,
+        range: ScaleRange,
+        look: &Look,
+    ) -> Option<TextureId> {
+        if field.empty || range.is_flat() {
+            return None;
+        }
+        let key = ColourKey {
+            version,
+            range,
+            sign: look.post.sign,
+            view: look.view,
+            cut: look.post.cut,
+        };
+        if self.key != Some(key) {
+            let size = [field.width, field.height];
+            let rgba = heat_rgba(field, range, key.sign, &key.view, key.cut);
+            let faint = 255.0 * FAINT * key.view.opacity;
+            let visible = |rgba: &&[u8]| rgba.last().is_some_and(|a| f32::from(*a) > faint);
+            let visible = rgba.chunks_exact(4).filter(visible).count();
+            self.drawn = visible as f32 / (field.values.len().max(1)) as f32;
+            let image = ColorImage::from_rgba_unmultiplied(size, &rgba);
+            match &mut self.texture {
+                // The same memory again where the size allows: much cheaper than a new texture.
+                Some(texture) if texture.size() == size => {
+                    texture.set_partial([0, 0], image, TextureOptions::LINEAR);
+                }
+                slot => *slot = Some(ctx.load_texture("heat", image, TextureOptions::LINEAR)),
+            }
+            self.key = Some(key);
+        }
+        self.texture.as_ref().map(TextureHandle::id)
+    }
+}
+
+/// A number that no field had before.
+fn next_version() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// Two fields' difference, kept as long as both stand.
+#[derive(Default)]
+pub(crate) struct DuelHeat {
+    of: Option<[(u64, ScaleRange); 2]>,
+    pub(crate) found: Option<Difference>,
+    version: u64,
+    coloured: Coloured,
+}
+
+impl DuelHeat {
+    /// Brings the difference of two panels' fields up to date.
+    pub(crate) fn update(&mut self, a: (&Heat, ScaleRange), b: (&Heat, ScaleRange)) {
+        let of = [(a.0.version, a.1), (b.0.version, b.1)];
+        if self.of != Some(of) {
+            self.found = (a.0.field().zip(b.0.field()))
+                .and_then(|(first, second)| difference((first, a.1), (second, b.1)));
+            self.of = Some(of);
+            self.version = next_version();
+        }
+    }
+
+    /// As [`Heat::texture`].
+    pub(crate) fn texture(
+        &mut self,
+        ctx: &Context,
+        range: ScaleRange,
+        look: &Look,
+    ) -> Option<TextureId> {
+        let field = &self.found.as_ref()?.field;
+        self.coloured.texture(ctx, field, self.version, range, look)
+    }
+
+    /// The difference at a point of the source image.
+    pub(crate) fn value_at(&self, source: [f64; 2]) -> Option<f32> {
+        value_at(&self.found.as_ref()?.field, source)
+    }
+}
+
+fn value_at(field: &Field, source: [f64; 2]) -> Option<f32> {
+    let [x, y] = field.field_from_source().apply(source);
+    if x < 0.0 || y < 0.0 || x >= field.width as f64 || y >= field.height as f64 {
+        return None;
+    }
+    field
+        .values
+        .get(y as usize * field.width + x as usize)
+        .copied()
 }
 
 impl Heat {
@@ -71,15 +176,18 @@ impl Heat {
             && self.blurred.as_ref().is_none_or(|(s, _)| *s != sigma)
         {
             self.blurred = Some((sigma, blur(enlarged, sigma)));
-            self.coloured = None;
+            self.version = next_version();
         }
     }
 
     /// Drops everything: what a waiting panel must not show.
     pub(crate) fn forget(&mut self) {
-        let texture = self.texture.take();
+        let texture = self.coloured.texture.take();
         *self = Self {
-            texture,
+            coloured: Coloured {
+                texture,
+                ..Coloured::default()
+            },
             ..Self::default()
         };
     }
@@ -113,53 +221,20 @@ impl Heat {
         look: &Look,
     ) -> Option<TextureId> {
         let (_, field) = self.blurred.as_ref()?;
-        if field.empty || range.is_flat() {
-            return None;
-        }
-        let key = ColourKey {
-            range,
-            sign: look.post.sign,
-            view: look.view,
-            cut: look.post.cut,
-        };
-        if self.coloured != Some(key) {
-            let size = [field.width, field.height];
-            let rgba = heat_rgba(field, range, key.sign, &key.view, key.cut);
-            let faint = 255.0 * FAINT * key.view.opacity;
-            let visible = |rgba: &&[u8]| rgba.last().is_some_and(|a| f32::from(*a) > faint);
-            let visible = rgba.chunks_exact(4).filter(visible).count();
-            self.drawn = visible as f32 / (field.values.len().max(1)) as f32;
-            let image = ColorImage::from_rgba_unmultiplied(size, &rgba);
-            match &mut self.texture {
-                // The same memory again where the size allows: much cheaper than a new texture.
-                Some(texture) if texture.size() == size => {
-                    texture.set_partial([0, 0], image, TextureOptions::LINEAR);
-                }
-                slot => *slot = Some(ctx.load_texture("heat", image, TextureOptions::LINEAR)),
-            }
-            self.coloured = Some(key);
-        }
-        self.texture.as_ref().map(TextureHandle::id)
+        self.coloured.texture(ctx, field, self.version, range, look)
     }
 
     /// Whether the eye finds nearly nothing although the map is not empty: a few pixels far above all others set the
     /// scale.
     pub(crate) fn hardly_drawn(&self) -> bool {
         self.coloured
-            .is_some_and(|key| key.view.opacity > 0.0 && self.drawn < HARDLY)
+            .key
+            .is_some_and(|key| key.view.opacity > 0.0 && self.coloured.drawn < HARDLY)
             && self.field().is_some_and(|field| !field.empty)
     }
 
     /// The field's value at a point of the source image, in the raw map's units.
     pub(crate) fn value_at(&self, source: [f64; 2]) -> Option<f32> {
-        let field = self.field()?;
-        let [x, y] = field.field_from_source().apply(source);
-        if x < 0.0 || y < 0.0 || x >= field.width as f64 || y >= field.height as f64 {
-            return None;
-        }
-        field
-            .values
-            .get(y as usize * field.width + x as usize)
-            .copied()
+        value_at(self.field()?, source)
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use egui::Context;
 use poll_promise::Promise;
 
-use crate::text::{region, window as words};
+use crate::text::{region, session, window as words};
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub enum Ask {
     Regions,
     /// Where to write regions; the suggested file name.
     SaveRegions(String),
+    /// A session file.
+    Session,
+    /// Where to write a session; the suggested file name.
+    SaveSession(String),
     /// Where to write a PNG; the suggested file name.
     SavePng(String),
 }
@@ -119,6 +123,16 @@ fn dialog(ask: &Ask) -> Option<PathBuf> {
             .set_title(region::SAVE_TITLE)
             .set_file_name(name)
             .add_filter(region::COCO_FILES, &["json"])
+            .save_file(),
+        Ask::Session => dialog
+            .set_title(session::OPEN_TITLE)
+            .add_filter(session::FILES, &["camlens"])
+            .add_filter(words::ALL_FILES, &["*"])
+            .pick_file(),
+        Ask::SaveSession(name) => dialog
+            .set_title(session::SAVE_TITLE)
+            .set_file_name(name)
+            .add_filter(session::FILES, &["camlens"])
             .save_file(),
         Ask::SavePng(name) => dialog
             .set_title(words::EXPORT_TITLE)

@@ -30,8 +30,8 @@ pub(super) fn pointer_ui(
     placed: &Placed,
     panel: usize,
 ) -> bool {
-    let Some(tool) = app.drawn.tool else {
-        return select_ui(app, ui, response, placed);
+    let Some(tool) = app.pen.tool else {
+        return select_ui(app, ui, response, placed, panel);
     };
     if response.hovered() {
         ui.ctx().set_cursor_icon(CursorIcon::Crosshair);
@@ -48,14 +48,14 @@ pub(super) fn pointer_ui(
         && let Some(origin) = ui.input(|i| i.pointer.press_origin())
         && picture.contains(origin)
     {
-        app.drawn.selected = None;
-        app.drawn.draft = Some(Draft {
+        app.case_at_mut(panel).drawn.selected = None;
+        app.pen.draft = Some(Draft {
             panel,
             tool,
             path: vec![on_picture(origin)],
         });
     }
-    if let Some(draft) = app.drawn.draft.as_mut().filter(|d| d.panel == panel)
+    if let Some(draft) = app.pen.draft.as_mut().filter(|d| d.panel == panel)
         && let Some(at) = at
     {
         let here = on_picture(at);
@@ -71,7 +71,7 @@ pub(super) fn pointer_ui(
         }
     }
     if response.drag_stopped_by(PointerButton::Primary)
-        && let Some(draft) = app.drawn.draft.take_if(|d| d.panel == panel)
+        && let Some(draft) = app.pen.draft.take_if(|d| d.panel == panel)
         && let Some(shape) = shape_of(draft.tool, &draft.path)
     {
         let [left, top, right, bottom] = shape.bounds();
@@ -79,15 +79,16 @@ pub(super) fn pointer_ui(
         let short = (right - left).min(bottom - top);
         // A click with a trembling hand draws nothing, and a line has no area.
         if long >= SMALLEST && short >= 0.5 {
-            app.finish_shape(shape);
+            app.finish_shape(shape, panel);
         }
     }
     !response.dragged_by(PointerButton::Middle)
 }
 
 /// Without a tool: a click selects, a drag on the selected region moves it.
-fn select_ui(app: &mut App, ui: &Ui, response: &Response, placed: &Placed) -> bool {
-    if app.drawn.set.list.is_empty() {
+fn select_ui(app: &mut App, ui: &Ui, response: &Response, placed: &Placed, panel: usize) -> bool {
+    let drawn = &mut app.case_at_mut(panel).drawn;
+    if drawn.set.list.is_empty() {
         return false;
     }
     if response.clicked()
@@ -95,7 +96,7 @@ fn select_ui(app: &mut App, ui: &Ui, response: &Response, placed: &Placed) -> bo
     {
         let at = placed.source_from_screen(at);
         // The smallest one that is hit: a large one around it must not hide it.
-        let list = app.drawn.set.list.iter().enumerate();
+        let list = drawn.set.list.iter().enumerate();
         let hit = list
             .filter(|(_, region)| region.shape.contains(at))
             .min_by(|a, b| {
@@ -105,13 +106,9 @@ fn select_ui(app: &mut App, ui: &Ui, response: &Response, placed: &Placed) -> bo
                 };
                 area(&a.1.shape).total_cmp(&area(&b.1.shape))
             });
-        app.drawn.selected = hit.map(|(i, _)| i);
+        drawn.selected = hit.map(|(i, _)| i);
     }
-    let Some(region) = app
-        .drawn
-        .selected
-        .and_then(|i| app.drawn.set.list.get_mut(i))
-    else {
+    let Some(region) = drawn.selected.and_then(|i| drawn.set.list.get_mut(i)) else {
         return false;
     };
     let origin = ui.input(|i| i.pointer.press_origin());
@@ -136,13 +133,13 @@ fn select_ui(app: &mut App, ui: &Ui, response: &Response, placed: &Placed) -> bo
         keep(delta.x, left, right, placed.source.x),
         keep(delta.y, top, bottom, placed.source.y),
     ]);
-    app.drawn.changed();
+    drawn.changed();
     true
 }
 
 /// The outlines on a panel's picture.
 pub(super) fn draw_ui(app: &mut App, ui: &Ui, placed: &Placed, clip: Rect, panel: usize) {
-    let drawn = &mut app.drawn;
+    let drawn = &mut app.cases.get_mut(app.grid.case_of(panel)).drawn;
     if drawn
         .outlines
         .as_ref()
@@ -181,7 +178,8 @@ pub(super) fn draw_ui(app: &mut App, ui: &Ui, placed: &Placed, clip: Rect, panel
             }
         }
     }
-    if let Some(draft) = drawn
+    if let Some(draft) = app
+        .pen
         .draft
         .as_ref()
         .filter(|d| d.panel == panel || d.tool != Tool::Freehand)
@@ -207,7 +205,7 @@ pub(super) fn cells_ui(app: &App, ui: &Ui, panel: usize, placed: &Placed, clip: 
         .heats
         .get(panel)
         .and_then(Heat::map)
-        .filter(|_| app.drawn.cells)
+        .filter(|_| app.pen.cells)
     else {
         return;
     };

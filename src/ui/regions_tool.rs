@@ -10,6 +10,7 @@ use egui::Context;
 use poll_promise::Promise;
 
 use super::app::{App, Message};
+use super::case::Case;
 use super::heat::Heat;
 use crate::error::Result;
 use crate::evaluate::localisation::{Cover, Localisation};
@@ -52,26 +53,38 @@ struct Pending {
 /// How the regions lie on the grid of a panel's map.
 struct Counted {
     version: u64,
+    of: String,
     label: String,
     grid: [usize; 2],
     affine: Affine,
     cover: Cover,
 }
 
-/// What of regions the window holds.
+/// Tools in hand, for whichever picture the pointer is on.
 #[derive(Default)]
-pub(super) struct Drawn {
-    pub(super) set: Regions,
+pub(super) struct Pen {
     pub(super) tool: Option<Tool>,
-    pub(super) selected: Option<usize>,
+    pub(super) draft: Option<Draft>,
     pub(super) path_box: String,
     /// Borders of the layer's own cells are drawn.
     pub(super) cells: bool,
-    /// What is said about the file or the labels.
-    pub(super) notes: Vec<String>,
+}
+
+/// What each panel's map has in common with the regions of its picture.
+#[derive(Default)]
+pub(super) struct Measured {
     /// One for each panel.
     pub(super) numbers: Vec<Option<Localisation>>,
-    pub(super) draft: Option<Draft>,
+    counted: Vec<Option<Counted>>,
+}
+
+/// Regions of a case.
+#[derive(Default)]
+pub(super) struct Drawn {
+    pub(super) set: Regions,
+    pub(super) selected: Option<usize>,
+    /// What is said about the file or the labels.
+    pub(super) notes: Vec<String>,
     /// The file that they came from.
     file: Option<PathBuf>,
     pending: Option<Pending>,
@@ -83,26 +96,15 @@ pub(super) struct Drawn {
     /// Grows with every change.
     pub(super) version: u64,
     pub(super) outlines: Option<(u64, Vec<Outline>)>,
-    mask: Option<(u64, String, Vec<bool>)>,
-    counted: Vec<Option<Counted>>,
+    /// The regions that count for a label, as a mask.
+    masks: BTreeMap<String, (u64, Arc<Vec<bool>>)>,
+    shared: Option<(u64, Arc<Regions>)>,
 }
 
 impl Drawn {
     /// Says that the set was changed.
     pub(super) fn changed(&mut self) {
         self.version += 1;
-    }
-
-    /// Whether Escape has something to leave.
-    pub(super) fn is_active(&self) -> bool {
-        self.tool.is_some() || self.selected.is_some() || self.draft.is_some()
-    }
-
-    /// Leaves the tool, or the selection where there is none.
-    pub(super) fn leave(&mut self) {
-        if self.draft.take().is_none() && self.tool.take().is_none() {
-            self.selected = None;
-        }
     }
 
     /// Adds a region and selects it.
@@ -125,65 +127,39 @@ impl Drawn {
             self.changed();
         }
     }
+
+    fn mask(&mut self, label: &str) -> Arc<Vec<bool>> {
+        match self.masks.get(label) {
+            Some((version, mask)) if *version == self.version => Arc::clone(mask),
+            _ => {
+                let mask = Arc::new(union_mask(&self.set.about(label), self.set.size));
+                let kept = (self.version, Arc::clone(&mask));
+                self.masks.insert(label.to_owned(), kept);
+                mask
+            }
+        }
+    }
 }
 
-impl App {
-    /// The regions of the open X-ray.
-    pub fn regions(&self) -> &Regions {
-        &self.drawn.set
-    }
-
-    /// The tool that a drag draws with.
-    pub fn region_tool(&self) -> Option<Tool> {
-        self.drawn.tool
-    }
-
-    /// Index of the selected region.
-    pub fn selected_region(&self) -> Option<usize> {
-        self.drawn.selected
-    }
-
-    /// How far a panel's map, as it is shown, agrees with the regions; `None` where there are none or no map.
-    pub fn localisation(&self, panel: usize) -> Option<Localisation> {
-        self.drawn.numbers.get(panel).copied().flatten()
-    }
-
-    /// Takes a tool in hand.
-    pub(super) fn take_tool(&mut self, tool: Option<Tool>) {
-        self.drawn.tool = tool;
-        self.drawn.draft = None;
-    }
-
+impl Case {
     /// Opens a file of regions for the open X-ray, or for the one that was just asked for.
-    pub fn open_regions(&mut self, path: &Path, with_new_picture: bool) {
+    pub(super) fn open_regions(&mut self, path: &Path, with_new_picture: bool) -> Option<Message> {
         if self.picture.is_none() && !with_new_picture && !self.session.is_busy() {
-            self.say(Message::Error(words::NO_PICTURE.to_owned()));
-            return;
+            return Some(Message::Error(words::NO_PICTURE.to_owned()));
         }
         self.drawn.pending = Some(Pending {
             path: path.to_owned(),
             after: self.picture.clone().filter(|_| with_new_picture),
             asked: true,
         });
-    }
-
-    /// Opens what the box for paths of regions says.
-    pub(super) fn open_regions_box(&mut self) {
-        let typed = std::mem::take(&mut self.drawn.path_box);
-        let path = typed.trim().trim_matches(['"', '\'']);
-        let path = path.strip_prefix("file://").unwrap_or(path);
-        if !path.is_empty() {
-            self.open_regions(Path::new(path), false);
-        }
+        None
     }
 
     /// Keeps the regions with their picture, and takes in what was read. Once a frame.
-    pub(super) fn follow_regions(&mut self, ctx: &Context) {
-        let Some(picture) = self.picture.clone() else {
-            return;
-        };
+    pub(super) fn follow_regions(&mut self, ctx: &Context) -> Option<Message> {
+        let picture = self.picture.clone()?;
         if self.drawn.of != picture.sha256 {
-            self.change_picture(&picture);
+            self.drawn.change_picture(&picture);
         }
         let is_new = |pending: &Pending| match &pending.after {
             Some(old) => !Arc::ptr_eq(old, &picture) || !self.session.is_busy(),
@@ -194,6 +170,7 @@ impl App {
         {
             let (path, source, ctx) =
                 (pending.path.clone(), self.image_source.clone(), ctx.clone());
+            let picture = Arc::clone(&picture);
             let promise = Promise::spawn_thread("camlens-regions", move || {
                 let regions = open_regions(&path, &picture, &source);
                 ctx.request_repaint();
@@ -201,58 +178,16 @@ impl App {
             });
             self.drawn.opening = Some((promise, pending.path, pending.asked));
         }
-        if let Some((promise, path, asked)) = self.drawn.opening.take() {
-            match promise.try_take() {
-                Ok(regions) => self.take_regions(regions, path, asked),
-                Err(promise) => self.drawn.opening = Some((promise, path, asked)),
+        let (promise, path, asked) = self.drawn.opening.take()?;
+        match promise.try_take() {
+            Ok(regions) => self
+                .drawn
+                .take_regions(regions, path, asked, picture.size()),
+            Err(promise) => {
+                self.drawn.opening = Some((promise, path, asked));
+                None
             }
         }
-    }
-
-    fn take_regions(&mut self, regions: Result<Regions>, path: PathBuf, asked: bool) {
-        match regions {
-            Ok(regions) if Some(regions.size) == self.picture.as_ref().map(|p| p.size()) => {
-                if asked {
-                    let name = path.file_name().unwrap_or_default().to_string_lossy();
-                    self.say(Message::Done(words::opened(regions.list.len(), &name)));
-                }
-                self.drawn.set = regions;
-                self.drawn.selected = None;
-                self.drawn.file = Some(path);
-                self.drawn.changed();
-            }
-            // Of a picture that has gone meanwhile.
-            Ok(_) => {}
-            Err(error) if asked => self.say(Message::Error(error.to_string())),
-            Err(error) => {
-                // The same file for the next picture: that it holds nothing for it is no fault.
-                self.drawn.set.notices = vec![error.to_string()];
-                self.drawn.file = Some(path);
-            }
-        }
-    }
-
-    fn change_picture(&mut self, picture: &Picture) {
-        let drawn = &mut self.drawn;
-        let set = std::mem::replace(&mut drawn.set, Regions::none(picture.size()));
-        let (of, file) = (std::mem::take(&mut drawn.of), drawn.file.take());
-        if !of.is_empty() && !set.list.is_empty() {
-            drawn.kept.insert(of, (set, file.clone()));
-        }
-        drawn.of.clone_from(&picture.sha256);
-        drawn.selected = None;
-        drawn.draft = None;
-        if let Some((set, file)) = drawn.kept.remove(&picture.sha256) {
-            drawn.set = set;
-            drawn.file = file;
-        } else if drawn.pending.is_none() {
-            drawn.pending = file.map(|path| Pending {
-                path,
-                after: None,
-                asked: false,
-            });
-        }
-        drawn.changed();
     }
 
     /// Suggested name of a file of regions.
@@ -267,6 +202,144 @@ impl App {
             crate::export::safe_name(&format!("{stem} regions"))
         )
     }
+}
+
+impl Drawn {
+    fn take_regions(
+        &mut self,
+        regions: Result<Regions>,
+        path: PathBuf,
+        asked: bool,
+        size: [usize; 2],
+    ) -> Option<Message> {
+        match regions {
+            Ok(regions) if regions.size == size => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let words = words::opened(regions.list.len(), &name);
+                self.set = regions;
+                self.selected = None;
+                self.file = Some(path);
+                self.changed();
+                asked.then_some(Message::Done(words))
+            }
+            // Of a picture that has gone meanwhile.
+            Ok(_) => None,
+            Err(error) if asked => Some(Message::Error(error.to_string())),
+            Err(error) => {
+                // The same file for the next picture: that it holds nothing for it is no fault.
+                self.set.notices = vec![error.to_string()];
+                self.file = Some(path);
+                None
+            }
+        }
+    }
+
+    fn change_picture(&mut self, picture: &Picture) {
+        let set = std::mem::replace(&mut self.set, Regions::none(picture.size()));
+        let (of, file) = (std::mem::take(&mut self.of), self.file.take());
+        if !of.is_empty() && !set.list.is_empty() {
+            self.kept.insert(of, (set, file.clone()));
+        }
+        self.of.clone_from(&picture.sha256);
+        self.selected = None;
+        if let Some((set, file)) = self.kept.remove(&picture.sha256) {
+            self.set = set;
+            self.file = file;
+        } else if self.pending.is_none() {
+            self.pending = file.map(|path| Pending {
+                path,
+                after: None,
+                asked: false,
+            });
+        }
+        self.changed();
+    }
+
+    /// The regions, for whoever keeps them.
+    pub(super) fn shared(&mut self) -> Arc<Regions> {
+        match &self.shared {
+            Some((version, set)) if *version == self.version => Arc::clone(set),
+            _ => {
+                let set = Arc::new(self.set.clone());
+                self.shared = Some((self.version, Arc::clone(&set)));
+                set
+            }
+        }
+    }
+
+    /// SHA-256 of the picture that the regions belong to; empty before there is one.
+    pub(super) fn of(&self) -> &str {
+        &self.of
+    }
+
+    /// Has these regions hold for the picture of this hash: at once where it is open, else when it comes.
+    pub(super) fn restore(&mut self, of: &str, set: Regions) {
+        if self.of == of {
+            self.set = set;
+            self.selected = self.selected.filter(|&i| i < self.set.list.len());
+            self.changed();
+        } else {
+            self.kept.insert(of.to_owned(), (set, None));
+        }
+    }
+}
+
+impl App {
+    /// The regions of the selected panel's X-ray.
+    pub fn regions(&self) -> &Regions {
+        self.case().regions()
+    }
+
+    /// The tool that a drag draws with.
+    pub fn region_tool(&self) -> Option<Tool> {
+        self.pen.tool
+    }
+
+    /// Index of the selected region.
+    pub fn selected_region(&self) -> Option<usize> {
+        self.case().drawn.selected
+    }
+
+    /// How far a panel's map, as it is shown, agrees with the regions; `None` where there are none or no map.
+    pub fn localisation(&self, panel: usize) -> Option<Localisation> {
+        self.measured.numbers.get(panel).copied().flatten()
+    }
+
+    /// Takes a tool in hand.
+    pub(super) fn take_tool(&mut self, tool: Option<Tool>) {
+        self.pen.tool = tool;
+        self.pen.draft = None;
+    }
+
+    /// Whether Escape has something to leave.
+    pub(super) fn has_tool(&self) -> bool {
+        let drawn = &self.case().drawn;
+        self.pen.tool.is_some() || drawn.selected.is_some() || self.pen.draft.is_some()
+    }
+
+    /// Leaves the tool, or the selection where there is none.
+    pub(super) fn leave_tool(&mut self) {
+        if self.pen.draft.take().is_none() && self.pen.tool.take().is_none() {
+            self.case_mut().drawn.selected = None;
+        }
+    }
+
+    /// Opens a file of regions for the open X-ray, or for the one that was just asked for.
+    pub fn open_regions(&mut self, path: &Path, with_new_picture: bool) {
+        if let Some(message) = self.case_mut().open_regions(path, with_new_picture) {
+            self.say(message);
+        }
+    }
+
+    /// Opens what the box for paths of regions says.
+    pub(super) fn open_regions_box(&mut self) {
+        let typed = std::mem::take(&mut self.pen.path_box);
+        let path = typed.trim().trim_matches(['"', '\'']);
+        let path = path.strip_prefix("file://").unwrap_or(path);
+        if !path.is_empty() {
+            self.open_regions(Path::new(path), false);
+        }
+    }
 
     /// Writes the regions as COCO JSON.
     pub(super) fn save_regions(&mut self, path: &Path) {
@@ -274,8 +347,9 @@ impl App {
             Some(_) => path.to_owned(),
             None => path.with_extension("json"),
         };
-        let name = self.picture.as_ref().map(|p| p.name.clone());
-        let text = to_coco(&self.drawn.set, &name.unwrap_or_default());
+        let case = self.case();
+        let name = case.picture.as_ref().map(|p| p.name.clone());
+        let text = to_coco(&case.drawn.set, &name.unwrap_or_default());
         match write_whole(&path, text.as_bytes()) {
             Ok(()) => self.say(Message::Done(window::exported(&path))),
             Err(error) => self.say(Message::Error(error.to_string())),
@@ -284,75 +358,65 @@ impl App {
 
     /// Adds a shape in the middle of what is seen: the way without a mouse.
     pub(super) fn add_in_the_middle(&mut self, tool: Tool) {
-        let Some(size) = self
-            .picture
-            .as_ref()
-            .map(|p| p.size().map(|side| side as f64))
-        else {
+        let Some(size) = self.case().size().map(|size| size.map(|side| side as f64)) else {
             return;
         };
-        let centre = [0, 1].map(|axis| f64::from(self.viewport.centre[axis]) * size[axis]);
-        let half = size[0].min(size[1]) / f64::from(self.viewport.zoom) / 8.0;
+        let view = self.view_of(self.grid.selected);
+        let centre = [0, 1].map(|axis| f64::from(view.centre[axis]) * size[axis]);
+        let half = size[0].min(size[1]) / f64::from(view.zoom) / 8.0;
         let corners = [centre.map(|v| v - half), centre.map(|v| v + half)];
         if let Some(shape) = shape_of(tool, &corners) {
-            self.finish_shape(shape);
+            self.finish_shape(shape, self.grid.selected);
         }
     }
 
-    pub(super) fn finish_shape(&mut self, shape: Shape) {
+    /// Takes in a shape that was drawn on a panel.
+    pub(super) fn finish_shape(&mut self, shape: Shape, panel: usize) {
         // What is drawn while a finding is explained is meant for it.
-        let label = self.finding().map(|f| f.label.clone()).unwrap_or_default();
-        self.drawn.add(shape, label);
+        let label = self.label_of(panel);
+        self.case_at_mut(panel).drawn.add(shape, label);
     }
 
-    /// Measures every panel's map, as it is shown, against the regions.
+    /// Measures every panel's map, as it is shown, against the regions of its picture.
     pub(super) fn measure_regions(&mut self) {
         let count = self.cells.len();
-        let drawn = &mut self.drawn;
-        drawn.notes = drawn.set.notices.clone();
-        drawn.counted.resize_with(count, || None);
-        if drawn.set.list.is_empty() {
-            drawn.numbers = vec![None; count];
-            return;
+        self.measured.counted.resize_with(count, || None);
+        for case in self.cases.iter_mut() {
+            let label = case
+                .target
+                .map(|class| case.label(class))
+                .unwrap_or_default();
+            let drawn = &mut case.drawn;
+            drawn.notes = drawn.set.notices.clone();
+            if !drawn.set.list.is_empty() {
+                drawn.notes.extend(counted_notice(&drawn.set, &label));
+            }
         }
-        let label = self
-            .target
-            .and_then(|class| self.session.findings().get(class));
-        let label = label.map(|f| f.label.clone()).unwrap_or_default();
-        drawn.notes.extend(counted_notice(&drawn.set, &label));
-        let version = drawn.version;
-        if drawn
-            .mask
-            .as_ref()
-            .is_none_or(|(v, l, _)| *v != version || *l != label)
-        {
-            let mask = union_mask(&drawn.set.about(&label), drawn.set.size);
-            drawn.mask = Some((version, label.clone(), mask));
-        }
-        let Some((_, _, mask)) = &drawn.mask else {
-            return;
-        };
-        drawn.numbers = (0..count)
+        self.measured.numbers = (0..count)
             .map(|i| {
+                let label = self.label_of(i);
                 let (cell, field) = (self.cells.get(i)?, self.heats.get(i).and_then(Heat::field)?);
-                if field.source_size != drawn.set.size {
+                let drawn = &mut self.cases.get_mut(self.grid.panels.get(i)?.case).drawn;
+                if drawn.set.list.is_empty() || field.source_size != drawn.set.size {
                     return None;
                 }
                 let grid = [field.width, field.height];
-                let slot = drawn.counted.get_mut(i)?;
+                let slot = self.measured.counted.get_mut(i)?;
                 let stands = slot.as_ref().is_some_and(|c| {
-                    c.version == version
+                    c.version == drawn.version
+                        && c.of == drawn.of
                         && c.label == label
                         && c.grid == grid
                         && c.affine == field.source_from_field
                 });
                 if !stands {
                     *slot = Some(Counted {
-                        version,
-                        label: label.clone(),
+                        version: drawn.version,
+                        of: drawn.of.clone(),
                         grid,
                         affine: field.source_from_field,
-                        cover: Cover::of_field(mask, field),
+                        cover: Cover::of_field(&drawn.mask(&label), field),
+                        label,
                     });
                 }
                 let post = cell.look.post;

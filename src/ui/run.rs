@@ -29,6 +29,10 @@ pub struct Options {
     pub screenshot: Option<PathBuf>,
     /// Where the arithmetic runs.
     pub device: DeviceChoice,
+    /// A session file to open.
+    pub session: Option<PathBuf>,
+    /// Where settings and the running session are kept; `None` keeps nothing.
+    pub folder: Option<PathBuf>,
     /// Size of the window in points.
     pub size: Option<[f32; 2]>,
 }
@@ -40,6 +44,8 @@ impl Default for Options {
             image: None,
             screenshot: None,
             device: DeviceChoice::Auto,
+            session: None,
+            folder: None,
             size: None,
         }
     }

@@ -1,125 +1,23 @@
 //! What the window shows, as plain data: panels, their methods and layers, and how maps are shown.
 
-use crate::explain::catalogue::{self, Domain, Method, Place};
-use crate::model::Model;
+use serde::{Deserialize, Serialize};
+
+use super::presets::{FIRST, usual_stop};
+use super::stops::Stops;
+use super::viewport::Viewport;
+use crate::explain::catalogue::{self, Method, Place};
 use crate::plan::{Post, Sign, Values, View};
 
 /// The parameter that shows a step on the way to a method's map.
 pub const STAGE: &str = "stage";
+/// Most rows of the grid, and most columns.
+pub const MAX_SIDE: usize = 4;
 /// Most panels of the grid.
-pub const MAX_PANELS: usize = 6;
-
-/// One stop of the depth slider.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stop {
-    /// Name by which the map is asked for: the stage's where it is one, else the node's.
-    pub name: String,
-    /// Operation.
-    pub op: String,
-    /// `[rows, columns]` of the grid.
-    pub resolution: [usize; 2],
-    /// Receptive field in pixels of the model's input; `None` for the whole image.
-    pub receptive_field: Option<[usize; 2]>,
-    /// Whether a stage of the network ends here.
-    pub stage: bool,
-}
-
-/// Every layer that can be explained, from the input to the last.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Stops {
-    /// In order from the input.
-    pub list: Vec<Stop>,
-    /// The layer that is explained unless another is asked for.
-    pub last: usize,
-}
-
-impl Stops {
-    /// Reads them off a network.
-    pub fn of(model: &Model) -> Self {
-        // A model that could not list its layers was refused when it was opened.
-        let layers = model.layers().unwrap_or_default();
-        let graph = &model.graph;
-        let node_name = |name: &str| graph.find(name).map(|id| graph.nodes[id].name.as_str());
-        let mut list = Vec::new();
-        let mut last = 0;
-        for layer in layers
-            .iter()
-            .filter(|l| l.explainable && l.alias_of.is_none())
-        {
-            let Some(resolution) = layer.resolution else {
-                continue;
-            };
-            let stage = graph
-                .stages
-                .iter()
-                .find(|stage| node_name(stage) == Some(layer.name.as_str()));
-            let is_last = node_name(&graph.last) == Some(layer.name.as_str());
-            if is_last {
-                last = list.len();
-            }
-            let alias = stage.or(is_last.then_some(&graph.last));
-            list.push(Stop {
-                name: alias.unwrap_or(&layer.name).clone(),
-                op: layer.op.clone(),
-                resolution,
-                receptive_field: layer.receptive_field,
-                stage: alias.is_some(),
-            });
-        }
-        if last == 0 {
-            last = list.len().saturating_sub(1);
-        }
-        Self { list, last }
-    }
-
-    /// Stops where a stage ends, in order.
-    pub fn stages(&self) -> Vec<usize> {
-        (0..self.list.len())
-            .filter(|&i| self.list[i].stage)
-            .collect()
-    }
-
-    /// A good layer of the stage before the last one: its end, or, where a stride follows it, the block
-    /// before. What is skipped by a stride gets no gradient, and a map there shows the stride's grid instead
-    /// of the image (LayerCAM's authors give the same advice). The last layer where there is no such stage.
-    pub fn one_stage_earlier(&self) -> usize {
-        let end = self.stages().into_iter().rfind(|&stop| stop < self.last);
-        let Some((end, layer)) = end.and_then(|end| Some((end, self.list.get(end)?))) else {
-            return self.last;
-        };
-        let shrinks = |next: &Stop| next.resolution[0] < layer.resolution[0];
-        if !self.list.get(end + 1).is_some_and(shrinks) {
-            return end;
-        }
-        // Of a block's activations the last one has a name without a number.
-        self.list[..end]
-            .iter()
-            .rposition(|stop| {
-                stop.op == layer.op
-                    && stop.resolution == layer.resolution
-                    && !stop.name.contains('#')
-            })
-            .unwrap_or(end)
-    }
-
-    /// The next stage end after (`forward`) or before `stop`.
-    pub fn next_stage(&self, stop: usize, forward: bool) -> usize {
-        let stages = self.stages();
-        let next = if forward {
-            stages.into_iter().find(|&s| s > stop)
-        } else {
-            stages.into_iter().rfind(|&s| s < stop)
-        };
-        next.unwrap_or(if forward {
-            self.list.len().saturating_sub(1)
-        } else {
-            0
-        })
-    }
-}
+pub const MAX_PANELS: usize = MAX_SIDE * MAX_SIDE;
 
 /// How maps are processed and shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Look {
     /// Which sign is shown; `None` for the one that is usual for the method.
     pub sign: Option<Sign>,
@@ -148,6 +46,18 @@ pub struct Panel {
     pub own: Option<Look>,
     /// Parameters of the method that differ from their defaults.
     pub params: Values,
+    /// Which case it shows: 0, or 1 for the one that is set beside it.
+    pub case: usize,
+    /// A class of its own to explain; `None` for the case's.
+    pub target: Option<usize>,
+    /// A view of its own; `None` for the one that all share.
+    pub view: Option<Viewport>,
+    /// Name of a layer that it is to show once the network is there.
+    pub layer_wish: Option<String>,
+    /// Label of the class that it is to explain once the findings are there.
+    pub target_wish: Option<String>,
+    /// It stays where presets lay the grid out anew and where panels move together.
+    pub pinned: bool,
 }
 
 impl Panel {
@@ -158,18 +68,34 @@ impl Panel {
             stop,
             own: None,
             params: Values::new(),
+            case: 0,
+            target: None,
+            view: None,
+            layer_wish: None,
+            target_wish: None,
+            pinned: false,
         }
     }
 }
 
-/// Six methods that answer at once, for a comparison at one layer and for new panels.
-const COMPARED: [&str; MAX_PANELS] = [
+/// Methods for new panels, in this order: all answer at once, and the first ones differ most.
+const NEXT: [&str; MAX_PANELS] = [
     "grad-cam",
     "grad-cam++",
     "xgrad-cam",
     "hires-cam",
     "layer-cam",
     "eigen-cam",
+    "elementwise-cam",
+    "eigen-grad-cam",
+    "full-grad",
+    "lrp-epsilon-plus",
+    "saliency",
+    "fem",
+    "kpca-cam",
+    "shapley-cam",
+    "fg-cam",
+    "random-cam",
 ];
 
 /// What the display controls act on.
@@ -180,6 +106,43 @@ pub enum Scope {
     All,
     /// The selected panel.
     Selected,
+}
+
+/// How panels share the room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrangement {
+    /// So that pictures come out largest.
+    #[default]
+    Automatic,
+    /// So many columns and rows.
+    Table {
+        /// Panels in a row.
+        columns: usize,
+        /// Panels in a column.
+        rows: usize,
+    },
+    /// The first panel large, the others small beside it.
+    OneLarge,
+}
+
+/// How two panels are laid over each other.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overlap {
+    /// One to the left of a line, the other to the right of it; where the line stands, as a share of the width.
+    Swipe(f32),
+    /// The first minus the second, each in shares of its own colour scale.
+    Difference,
+}
+
+/// Two panels in one picture.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Duel {
+    /// Indices of the panels.
+    pub panels: [usize; 2],
+    /// How they are laid over each other.
+    pub overlap: Overlap,
 }
 
 /// The grid of panels.
@@ -195,12 +158,20 @@ pub struct Grid {
     pub scope: Scope,
     /// Whether all panels move through the network together.
     pub linked_depth: bool,
+    /// Whether another finding is explained in both cases.
+    pub linked_target: bool,
+    /// How panels share the room.
+    pub arrangement: Arrangement,
+    /// The one panel that is shown alone.
+    pub solo: Option<usize>,
+    /// Two panels that are shown in one picture.
+    pub duel: Option<Duel>,
 }
 
 impl Default for Grid {
     fn default() -> Self {
         Self {
-            panels: ["grad-cam", "hires-cam", "layer-cam", "grad-cam++"]
+            panels: FIRST
                 .into_iter()
                 .map(|method| Panel::new(method, 0))
                 .collect(),
@@ -208,44 +179,39 @@ impl Default for Grid {
             selected: 0,
             scope: Scope::All,
             linked_depth: false,
+            linked_target: true,
+            arrangement: Arrangement::Automatic,
+            solo: None,
+            duel: None,
         }
     }
 }
 
 impl Grid {
-    /// Puts every panel at the layer where its method is usually looked at.
-    pub fn at_usual_layers(&mut self, stops: &Stops) {
-        for panel in &mut self.panels {
-            panel.stop = match panel.method {
-                // LayerCAM was made for layers before the last one, and before global pooling HiResCAM
-                // equals Grad-CAM: two panels would agree by construction.
-                "layer-cam" | "hires-cam" => stops.one_stage_earlier(),
-                _ => stops.last,
-            };
+    /// The case that a panel shows.
+    pub fn case_of(&self, panel: usize) -> usize {
+        self.panels.get(panel).map_or(0, |panel| panel.case)
+    }
+
+    /// Puts every panel of a case at the layer where its method is usually looked at.
+    pub fn at_usual_layers(&mut self, case: usize, stops: &Stops) {
+        for panel in self.panels.iter_mut().filter(|panel| panel.case == case) {
+            panel.stop = usual_stop(panel.method, stops);
         }
     }
 
-    /// Carries panels over to another network: the same layer where there is one of that name, else
+    /// Carries a case's panels over to another network: the same layer where there is one of that name, else
     /// the same depth.
-    pub fn carry_over(&mut self, old: &Stops, new: &Stops) {
+    pub fn carry_over(&mut self, case: usize, old: &Stops, new: &Stops) {
         if old.list.is_empty() {
-            self.at_usual_layers(new);
-            return;
+            self.at_usual_layers(case, new);
+        } else {
+            let own = self.panels.iter_mut().filter(|panel| panel.case == case);
+            own.for_each(|panel| panel.stop = new.like(panel.stop, old));
         }
-        for panel in &mut self.panels {
-            let name = old.list.get(panel.stop).map(|stop| stop.name.as_str());
-            let same = new
-                .list
-                .iter()
-                .position(|stop| Some(stop.name.as_str()) == name);
-            panel.stop = if panel.stop == old.last {
-                new.last
-            } else if let Some(same) = same {
-                same
-            } else {
-                let depth = panel.stop as f64 / old.list.len().max(1) as f64;
-                ((depth * new.list.len() as f64) as usize).min(new.list.len().saturating_sub(1))
-            };
+        for panel in self.panels.iter_mut().filter(|panel| panel.case == case) {
+            let wish = panel.layer_wish.take();
+            panel.stop = wish.and_then(|name| new.find(&name)).unwrap_or(panel.stop);
         }
     }
 
@@ -293,8 +259,10 @@ impl Grid {
     /// Moves a panel through the network, and the others with it where they are linked.
     pub fn move_to(&mut self, panel: usize, stop: usize) {
         let linked = self.linked_depth;
+        // A layer of one network means nothing to another.
+        let case = self.case_of(panel);
         for (i, p) in self.panels.iter_mut().enumerate() {
-            if linked || i == panel {
+            if i == panel || (linked && !p.pinned && p.case == case) {
                 p.stop = stop;
             }
         }
@@ -319,112 +287,138 @@ impl Grid {
         panel.params.clear();
     }
 
-    /// Shows `count` panels; new ones take methods that are not on screen yet.
+    /// Shows `count` panels; new ones take methods that are not on screen yet. Panels that are pinned go last.
     pub fn set_count(&mut self, count: usize, stops: &Stops) {
         let count = count.clamp(1, MAX_PANELS);
-        self.panels.truncate(count);
-        while self.panels.len() < count {
-            let unused = COMPARED
-                .into_iter()
-                .find(|id| self.panels.iter().all(|p| p.method != *id));
-            let stop = self
-                .panels
-                .get(self.selected)
-                .map_or(stops.last, |p| p.stop);
-            self.panels
-                .push(Panel::new(unused.unwrap_or("grad-cam"), stop));
+        while self.panels.len() > count {
+            let last = self.panels.iter().rposition(|panel| !panel.pinned);
+            self.panels.remove(last.unwrap_or(self.panels.len() - 1));
         }
-        self.selected = self.selected.min(count - 1);
+        let now = self.panels.get(self.selected);
+        let (stop, case) = now.map_or((stops.last, 0), |p| (p.stop, p.case));
+        while self.panels.len() < count {
+            let unused = NEXT.into_iter().find(|id| {
+                let mut others = self.panels.iter().filter(|p| p.case == case);
+                others.all(|p| p.method != *id)
+            });
+            let method = unused.unwrap_or("grad-cam");
+            let usual = catalogue::find(method).map_or(stop, |m| Self::stop_for(m, stop, stops));
+            self.panels.push(Panel {
+                case,
+                ..Panel::new(method, usual)
+            });
+        }
+        self.reshaped();
+    }
+
+    /// Lays the grid out in so many columns and rows, and fills it.
+    pub fn set_table(&mut self, columns: usize, rows: usize, stops: &Stops) {
+        let (columns, rows) = (columns.clamp(1, MAX_SIDE), rows.clamp(1, MAX_SIDE));
+        self.arrangement = Arrangement::Table { columns, rows };
+        self.set_count(columns * rows, stops);
+    }
+
+    /// Panels came, went or moved: what points at one by its place points at nothing.
+    pub(super) fn reshaped(&mut self) {
+        self.solo = None;
+        self.duel = None;
+        self.selected = self.selected.min(self.panels.len().saturating_sub(1));
     }
 
     /// Takes a panel away; the last one stays.
     pub fn remove(&mut self, panel: usize) {
         if self.panels.len() > 1 && panel < self.panels.len() {
             self.panels.remove(panel);
-            self.selected = self.selected.min(self.panels.len() - 1);
+            self.reshaped();
         }
     }
 
-    /// One method at the ends of the network's stages.
-    pub fn preset_depth(&mut self, stops: &Stops) {
-        let (method, params) = self
-            .panels
-            .get(self.selected)
-            .map_or(("grad-cam", Values::new()), |p| {
-                (p.method, p.params.clone())
-            });
-        let mut stages = stops.stages();
-        if stages.len() > MAX_PANELS {
-            stages.drain(..stages.len() - MAX_PANELS);
+    /// Puts a copy of a panel behind it; a full grid stays as it is.
+    pub fn duplicate(&mut self, panel: usize) {
+        if let Some(copy) = self.panels.get(panel).cloned()
+            && self.panels.len() < MAX_PANELS
+        {
+            self.panels.insert(panel + 1, copy);
+            self.reshaped();
+            self.selected = panel + 1;
         }
-        if stages.is_empty() {
-            stages.push(stops.last);
-        }
-        self.panels = stages
-            .into_iter()
-            .map(|stop| Panel {
-                params: params.clone(),
-                ..Panel::new(method, stop)
-            })
-            .collect();
-        self.selected = 0;
-        self.linked_depth = false;
     }
 
-    /// The stages of the selected panel's method, one panel each, where it has any to show.
-    pub fn preset_stages(&mut self) {
-        let Some(panel) = self.panels.get(self.selected).cloned() else {
-            return;
+    /// Takes a panel to another place; those between move up.
+    pub fn move_panel(&mut self, from: usize, to: usize) {
+        if from < self.panels.len() && to < self.panels.len() && from != to {
+            let panel = self.panels.remove(from);
+            self.panels.insert(to, panel);
+            self.reshaped();
+            self.selected = to;
+        }
+    }
+
+    /// Panels of a second case, next to those of the first.
+    pub fn add_case(&mut self) {
+        self.panels.retain(|panel| panel.case == 0);
+        self.panels.truncate(MAX_PANELS / 2);
+        let count = self.panels.len();
+        let second = self.panels.iter().map(|panel| Panel {
+            case: 1,
+            ..panel.clone()
+        });
+        let second: Vec<Panel> = second.collect();
+        self.panels.extend(second);
+        self.arrange_cases(count);
+        self.reshaped();
+        self.selected = count.min(self.panels.len() - 1);
+    }
+
+    /// One row for each of two cases, where a row is wide enough.
+    pub(super) fn arrange_cases(&mut self, panels_each: usize) {
+        self.arrangement = match panels_each {
+            // Two pictures side by side are larger than one above the other.
+            1 => Arrangement::Automatic,
+            2..=MAX_SIDE => Arrangement::Table {
+                columns: panels_each,
+                rows: 2,
+            },
+            _ => Arrangement::Automatic,
         };
-        let method = catalogue::find(panel.method).ok();
-        let stage = method.and_then(|m| m.params.iter().find(|param| param.id == STAGE));
-        let Some(Domain::Choice(stages)) = stage.map(|param| param.domain) else {
-            return;
-        };
-        // The default is what comes of the others.
-        let mut order: Vec<&str> = stages.iter().skip(1).rev().copied().collect();
-        order.extend(stages.first());
-        self.panels = order
-            .into_iter()
-            .take(MAX_PANELS)
-            .map(|stage| {
-                let mut panel = panel.clone();
-                match Some(&stage) == stages.first() {
-                    true => panel.params.remove(STAGE),
-                    false => panel.params.insert(STAGE.to_owned(), stage.to_owned()),
-                };
-                panel
-            })
-            .collect();
-        self.selected = self.panels.len().saturating_sub(1);
     }
 
-    /// Six methods at the layer of the selected panel.
-    pub fn preset_methods(&mut self, stops: &Stops) {
-        let stop = self
-            .panels
-            .get(self.selected)
-            .map_or(stops.last, |p| p.stop);
-        self.panels = COMPARED
-            .into_iter()
-            .map(|method| Panel::new(method, stop))
-            .collect();
-        self.selected = 0;
+    /// Takes the panels of the second case away.
+    pub fn drop_case(&mut self) {
+        self.panels.retain(|panel| panel.case == 0);
+        if self.panels.is_empty() {
+            self.panels.push(Panel::new("grad-cam", 0));
+        }
+        self.arrangement = Arrangement::Automatic;
+        self.reshaped();
+    }
+
+    /// Whether panels look at the same part of the picture.
+    pub fn is_view_linked(&self) -> bool {
+        self.panels.iter().all(|panel| panel.view.is_none())
     }
 
     /// Columns of the grid on a surface of this shape, so that pictures of `aspect` (width by
     /// height) come out largest.
-    pub fn columns(&self, width: f32, height: f32, aspect: f32, extra_height: f32) -> usize {
+    /// `around` is what a panel of a height needs beside its picture.
+    pub fn columns(
+        &self,
+        width: f32,
+        height: f32,
+        aspect: f32,
+        around: impl Fn(f32) -> f32,
+    ) -> usize {
         let count = self.panels.len();
         let worth = |columns: usize| {
             let rows = count.div_ceil(columns);
             let cell_w = width / columns as f32;
-            let cell_h = (height / rows as f32 - extra_height).max(1.0);
+            let cell_h = height / rows as f32;
+            let cell_h = (cell_h - around(cell_h)).max(1.0);
             // Holes in the grid look like something is missing.
             let filled = count as f32 / (rows * columns) as f32;
             cell_w.min(cell_h * aspect) * filled.sqrt()
         };
-        (1..=count.max(1))
+        (1..=count.clamp(1, MAX_SIDE.max(count.div_ceil(MAX_SIDE))))
             .max_by(|&a, &b| worth(a).total_cmp(&worth(b)))
             .unwrap_or(1)
     }
@@ -432,28 +426,13 @@ impl Grid {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stops::tests::stops;
     use super::*;
-
-    fn stops(stages: &[usize], count: usize, prefix: &str) -> Stops {
-        let list = (0..count)
-            .map(|i| Stop {
-                name: format!("{prefix}{i}"),
-                op: "ReLU".to_owned(),
-                resolution: [7, 7],
-                receptive_field: None,
-                stage: stages.contains(&i),
-            })
-            .collect();
-        Stops {
-            list,
-            last: *stages.last().unwrap(),
-        }
-    }
 
     #[test]
     fn usual_layers() {
         let mut grid = Grid::default();
-        grid.at_usual_layers(&stops(&[4, 8, 11], 12, "a"));
+        grid.at_usual_layers(0, &stops(&[4, 8, 11], 12, "a"));
         let at: Vec<usize> = grid.panels.iter().map(|p| p.stop).collect();
         assert_eq!(at, [11, 8, 8, 11]);
     }
@@ -466,12 +445,12 @@ mod tests {
             stops(&[20, 39], 40, "b"),
         );
         let mut grid = Grid::default();
-        grid.at_usual_layers(&old);
+        grid.at_usual_layers(0, &old);
         grid.panels[1].stop = 3;
         let mut renamed = grid.clone();
-        grid.carry_over(&old, &same);
+        grid.carry_over(0, &old, &same);
         assert_eq!([0, 1, 2].map(|i| grid.panels[i].stop), [19, 3, 8]);
-        renamed.carry_over(&old, &other);
+        renamed.carry_over(0, &old, &other);
         assert_eq!([0, 1, 2].map(|i| renamed.panels[i].stop), [39, 10, 26]);
     }
 
@@ -482,7 +461,7 @@ mod tests {
         for (count, columns) in [(1, 1), (2, 2), (4, 2), (6, 3)] {
             grid.set_count(count, &stops);
             assert_eq!(
-                grid.columns(750.0, 700.0, 1.0, 98.0),
+                grid.columns(750.0, 700.0, 1.0, |_| 98.0),
                 columns,
                 "{count} panels"
             );
@@ -496,11 +475,51 @@ mod tests {
     }
 
     #[test]
-    fn pages_go_through_stages_and_end_at_the_ends() {
-        let stops = stops(&[4, 8, 11], 13, "a");
-        assert_eq!(stops.next_stage(5, true), 8);
-        assert_eq!(stops.next_stage(5, false), 4);
-        assert_eq!(stops.next_stage(4, false), 0);
-        assert_eq!(stops.next_stage(11, true), 12);
+    fn pinned_panels_stay() {
+        let stops = stops(&[4, 8, 11], 12, "a");
+        let mut grid = Grid::default();
+        grid.at_usual_layers(0, &stops);
+        grid.panels[3].pinned = true;
+        grid.set_count(2, &stops);
+        assert!(grid.panels[1].pinned, "{:?}", grid.panels);
+        grid.linked_depth = true;
+        grid.move_to(0, 2);
+        assert_eq!([grid.panels[0].stop, grid.panels[1].stop], [2, 11]);
+    }
+
+    #[test]
+    fn panels_move_and_are_copied() {
+        let mut grid = Grid::default();
+        let ids = |grid: &Grid| grid.panels.iter().map(|p| p.method).collect::<Vec<_>>();
+        grid.solo = Some(3);
+        grid.move_panel(3, 0);
+        assert_eq!(
+            ids(&grid),
+            ["grad-cam++", "grad-cam", "hires-cam", "layer-cam"]
+        );
+        assert_eq!((grid.selected, grid.solo), (0, None));
+        grid.duplicate(1);
+        assert_eq!(ids(&grid)[1..3], ["grad-cam", "grad-cam"]);
+        assert_eq!(grid.selected, 2);
+    }
+
+    #[test]
+    fn two_cases_have_the_same_panels() {
+        let mut grid = Grid::default();
+        grid.add_case();
+        assert_eq!(grid.panels.len(), 8);
+        assert_eq!(
+            grid.arrangement,
+            Arrangement::Table {
+                columns: 4,
+                rows: 2
+            }
+        );
+        assert_eq!(grid.case_of(grid.selected), 1);
+        grid.linked_depth = true;
+        grid.move_to(4, 7);
+        assert!(grid.panels.iter().all(|p| (p.stop == 7) == (p.case == 1)));
+        grid.drop_case();
+        assert_eq!(grid.panels.len(), 4);
     }
 }

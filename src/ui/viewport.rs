@@ -1,12 +1,13 @@
-//! Which part of the X-ray is seen; one for all panels, so that they zoom and pan together.
+//! Which part of the X-ray is seen: one for all panels, so that they zoom and pan together, or one for each.
 
 use egui::{Pos2, Rect, Vec2, pos2, vec2};
+use serde::{Deserialize, Serialize};
 
 /// Closest zoom, in screen widths of the fitted picture.
 const MAX_ZOOM: f32 = 40.0;
 
 /// Zoom and centre, independent of any panel's size.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Viewport {
     /// 1 fits the picture into its panel.
     pub zoom: f32,

@@ -102,7 +102,10 @@ fn right_drag(h: &mut Harness<'_, App>, by: Vec2) {
 
 /// Mean grey level of what an export shows.
 fn shown(h: &Harness<'_, App>) -> f64 {
-    let picture = h.state().exhibit().unwrap().picture.display.clone();
+    let picture = h.state().exhibit().unwrap().cases[0]
+        .picture
+        .display
+        .clone();
     let sum: f64 = picture.pixels().map(|p| f64::from(p.0[0])).sum();
     sum / f64::from(picture.width() * picture.height())
 }
@@ -190,8 +193,8 @@ fn whose_picture_it_is_stands_on_the_screen_only() {
     let h = window_on(&dicom(folder.path()));
     assert!(h.query_by_label_contains("4711-0815").is_some());
     let exhibit = h.state().exhibit().unwrap();
-    assert!(!exhibit.picture.name.contains("Doe"));
-    assert!(!format!("{:?}", exhibit.picture.facts()).contains("4711"));
+    assert!(!exhibit.cases[0].picture.name.contains("Doe"));
+    assert!(!format!("{:?}", exhibit.cases[0].picture.facts()).contains("4711"));
 }
 
 /// What is too wide pushes a panel over its neighbour, whose pictures then take clicks that are meant for sliders.

@@ -562,9 +562,9 @@ fn menus_and_buttons_have_room_in_the_smallest_window() {
         steps(&mut h, 4);
         let menus = h.get_by_label("Help").rect().right();
         for command in [
-            Command::PresetDefault,
-            Command::PresetMethods,
-            Command::PresetDepth,
+            Command::Preset(Preset::First),
+            Command::Preset(Preset::Methods),
+            Command::Preset(Preset::Depth),
             Command::Export,
         ] {
             let label = command.label();
@@ -579,7 +579,8 @@ fn menus_and_buttons_have_room_in_the_smallest_window() {
     h.set_size(vec2(1360.0, 860.0));
     steps(&mut h, 4);
     assert_eq!(
-        h.query_all_by_label(&Command::PresetDepth.label()).count(),
+        h.query_all_by_label(&Command::Preset(Preset::Depth).label())
+            .count(),
         1
     );
 }

@@ -5,7 +5,7 @@ use egui::{Align, Button, Checkbox, Layout, Popup, PopupCloseBehavior, RichText,
 use crate::plan::{Score, Target};
 use crate::text::method as words;
 use crate::ui::App;
-use crate::ui::app::Aim;
+use crate::ui::case::Aim;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::{section_ui, segmented_ui};
 
@@ -41,7 +41,7 @@ pub(super) fn aim_ui(app: &mut App, ui: &mut Ui) {
 /// What is explained as a formula; a click takes it back to the finding alone.
 fn formula_ui(app: &mut App, ui: &mut Ui, target: &Target) {
     let label = |class: usize| {
-        let finding = app.session.findings().get(class);
+        let finding = app.case().session.findings().get(class);
         finding.map(|f| f.label.clone()).unwrap_or_default()
     };
     let text = RichText::new(format!("{}  ×", target.formula(label)))
@@ -52,13 +52,13 @@ fn formula_ui(app: &mut App, ui: &mut Ui, target: &Target) {
         .on_hover_text(words::PLAIN_TARGET);
     close.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, words::PLAIN_TARGET));
     if close.clicked() {
-        app.aim = Aim::default();
+        app.case_mut().aim = Aim::default();
     }
 }
 
 /// A network with one output says yes or no: both can be explained.
 fn one_output_ui(app: &mut App, ui: &mut Ui) {
-    let [finding] = app.session.findings() else {
+    let [finding] = app.case().session.findings() else {
         return;
     };
     let (is, is_not) = (finding.label.clone(), words::absence(&finding.label));
@@ -66,28 +66,36 @@ fn one_output_ui(app: &mut App, ui: &mut Ui) {
         (false, is.as_str(), words::CONTRAST_HINT),
         (true, is_not.as_str(), words::NEGATED_HINT),
     ];
-    segmented_ui(ui, &mut app.aim.negated, &choices);
+    segmented_ui(ui, &mut app.case_mut().aim.negated, &choices);
 }
 
 fn menu_ui(app: &mut App, ui: &mut Ui, class: usize) {
     ui.set_width(260.0);
-    if app.session.findings().len() > 1 {
+    if app.case().session.findings().len() > 1 {
         section_ui(ui, words::AGAINST_WHICH);
         ScrollArea::vertical().max_height(240.0).show(ui, |ui| {
-            ui.selectable_value(&mut app.aim.against, None, words::AGAINST_NONE);
+            ui.selectable_value(&mut app.case_mut().aim.against, None, words::AGAINST_NONE);
             let others = app.findings_order();
             for other in others.into_iter().filter(|&other| other != class) {
-                let label = app.session.findings().get(other).map(|f| f.label.clone());
+                let label = app
+                    .case()
+                    .session
+                    .findings()
+                    .get(other)
+                    .map(|f| f.label.clone());
                 let label = label.unwrap_or_default();
-                ui.selectable_value(&mut app.aim.against, Some(other), label);
+                ui.selectable_value(&mut app.case_mut().aim.against, Some(other), label);
             }
         });
         ui.add_space(space::S);
     }
     section_ui(ui, words::SCORE);
     let choices = Score::ALL.map(|score| (score, words::score(score), words::SCORE_HINT));
-    segmented_ui(ui, &mut app.aim.score, &choices);
+    segmented_ui(ui, &mut app.case_mut().aim.score, &choices);
     ui.add_space(space::S);
-    ui.add(Checkbox::new(&mut app.aim.negated, words::NEGATED))
-        .on_hover_text(words::NEGATED_HINT);
+    ui.add(Checkbox::new(
+        &mut app.case_mut().aim.negated,
+        words::NEGATED,
+    ))
+    .on_hover_text(words::NEGATED_HINT);
 }

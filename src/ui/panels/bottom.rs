@@ -36,14 +36,14 @@ fn work_ui(app: &mut App, ui: &mut Ui) {
     if app.export.is_some() {
         ui.add(Spinner::new().size(12.0));
         ui.label(quiet(words::EXPORTING.to_owned()));
-    } else if app.stopped {
+    } else if app.cases.iter().any(|case| case.stopped) {
         ui.label(quiet(words::STOPPED.to_owned()));
         if ui.small_button(Command::Resume.label()).clicked() {
             app.send(Command::Resume);
         }
     } else if app.is_waiting() {
         ui.add(Spinner::new().size(12.0));
-        if let Some(progress) = app.session.progress() {
+        if let Some(progress) = app.case().session.progress() {
             let Progress { label, done, total } = progress;
             ui.label(quiet(words::progress(label, *done, *total)));
             if progress.total > 0 {
@@ -58,7 +58,7 @@ fn work_ui(app: &mut App, ui: &mut Ui) {
         if ui.small_button(Command::Cancel.label()).clicked() {
             app.send(Command::Cancel);
         }
-    } else if app.session.is_busy() {
+    } else if app.case().session.is_busy() {
         ui.label(quiet(words::AHEAD.to_owned()));
     } else if app.is_complete() {
         ui.label(quiet(words::READY.to_owned()));
@@ -67,14 +67,15 @@ fn work_ui(app: &mut App, ui: &mut Ui) {
 
 /// The pixel under the pointer.
 fn pixel_words(app: &App) -> Option<String> {
-    let [x, y] = app.hover?;
-    let picture = app.session.picture()?;
+    let (case, [x, y]) = app.hover?;
+    let case = app.cases.get(case);
+    let picture = case.session.picture()?;
     let [width, height] = picture.size();
     if x < 0.0 || y < 0.0 || x >= width as f64 || y >= height as f64 {
         return None;
     }
     let (x, y) = (x as usize, y as usize);
-    if let (Some(image), Some(display)) = (picture.image(), app.base.display())
+    if let (Some(image), Some(display)) = (picture.image(), case.base.display())
         && image.channels == 1
     {
         let value = *image.values.get(y * width + x)?;

@@ -32,8 +32,10 @@ pub(in crate::ui) fn case_ui(app: &mut App, ui: &mut Ui) {
 fn explained_ui(app: &App, ui: &mut Ui) {
     let p = theme::palette(ui);
     section_ui(ui, words::EXPLAINED);
-    let Some(finding) = app.finding() else {
-        let words = if app.session.is_settled() {
+    let explained = app.objective();
+    let finding = explained.and_then(|target| app.case().session.findings().get(target.class));
+    let Some(finding) = finding else {
+        let words = if app.case().session.is_settled() {
             words::NO_FINDINGS
         } else {
             words::FINDINGS_WAIT
@@ -41,7 +43,7 @@ fn explained_ui(app: &App, ui: &mut Ui) {
         ui.label(RichText::new(words).color(p.muted));
         return;
     };
-    let called = app.is_called().unwrap_or(false);
+    let called = app.is_called(app.grid.selected).unwrap_or(false);
     ui.spacing_mut().item_spacing.y = 2.0;
     ui.horizontal(|ui| {
         let room = ui.available_width() - 92.0;
@@ -65,6 +67,7 @@ fn explained_ui(app: &App, ui: &mut Ui) {
         });
     });
     let calibrated = app
+        .case()
         .session
         .model()
         .is_some_and(|model| model.facts.temperature.is_some());
@@ -74,14 +77,14 @@ fn explained_ui(app: &App, ui: &mut Ui) {
         RichText::new(words::logit_line(
             finding.logit,
             calibrated,
-            app.threshold(),
+            app.case().threshold_of(finding.index),
             finding.score,
         ))
         .small()
         .color(p.muted),
     );
     // A second opinion that the network was trained to give; the finding above is the prediction.
-    if let Some(second) = app.session.attention_findings().get(finding.index) {
+    if let Some(second) = app.case().session.attention_findings().get(finding.index) {
         let line = words::attention_line(second.probability, second.logit);
         ui.label(RichText::new(line).small().color(p.muted))
             .on_hover_text(words::ATTENTION_HINT);
@@ -94,13 +97,14 @@ fn sources_ui(app: &mut App, ui: &mut Ui) {
     section_ui(ui, words::CASE);
     name_ui(
         ui,
-        app.session
+        app.case()
+            .session
             .picture()
             .map(|picture| (picture.name.clone(), words::image_size(picture.size()))),
         words::NO_IMAGE,
     );
     // On the screen only: no file that the program writes carries it.
-    if let Some(identity) = app.session.picture().and_then(|p| p.identity())
+    if let Some(identity) = app.case().session.picture().and_then(|p| p.identity())
         && !app.is_written()
     {
         let who = [&identity.name, &identity.id, &identity.birth_date];
@@ -124,7 +128,7 @@ fn sources_ui(app: &mut App, ui: &mut Ui) {
     });
     ui.add_space(space::M);
     section_ui(ui, words::NETWORK);
-    let network = app.session.model().map(|model| {
+    let network = app.case().session.model().map(|model| {
         let line = words::network_line(
             &model.facts.arch.value,
             model.classes(),
@@ -176,8 +180,9 @@ fn path_box_ui(app: &mut App, ui: &mut Ui) {
 
 /// What was guessed or looks odd: quiet, but there.
 fn notices_ui(app: &App, ui: &mut Ui) {
-    let notices: Vec<&str> = app.session.notices().collect();
+    let notices: Vec<&str> = app.case().session.notices().collect();
     let card = app
+        .case()
         .session
         .model()
         .and_then(|model| model.facts.card.clone());
@@ -186,6 +191,7 @@ fn notices_ui(app: &App, ui: &mut Ui) {
     }
     let p = theme::palette(ui);
     let guessed = app
+        .case()
         .session
         .model()
         .is_some_and(|model| model.facts.labels.from == Provenance::Guessed);

@@ -91,7 +91,7 @@ fn sign_ui(look: &mut Look, ui: &mut Ui) {
 
 fn amounts_ui(app: &App, look: &mut Look, ui: &mut Ui) {
     let usual = Look::default();
-    let long = app.session.picture().map_or(1000, |picture| {
+    let long = app.case().session.picture().map_or(1000, |picture| {
         picture.size().into_iter().max().unwrap_or(0)
     });
     // A tenth of the picture is as wide as a cell of the deepest layers.

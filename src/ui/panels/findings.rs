@@ -19,7 +19,7 @@ const FILTER_FROM: usize = 11;
 const BAR_WIDTH: f32 = 84.0;
 
 pub(super) fn findings_ui(app: &mut App, ui: &mut Ui) {
-    let count = app.session.findings().len();
+    let count = app.case().session.findings().len();
     ui.horizontal(|ui| {
         section_ui(ui, words::FINDINGS);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -36,6 +36,7 @@ pub(super) fn findings_ui(app: &mut App, ui: &mut Ui) {
     let room = ui.available_height();
     ui.spacing_mut().item_spacing.y = 2.0;
     let mut chosen = None;
+    let explained = app.objective().map(|target| target.class);
     TableBuilder::new(ui)
         .id_salt("findings")
         .column(Column::remainder().clip(true))
@@ -48,12 +49,12 @@ pub(super) fn findings_ui(app: &mut App, ui: &mut Ui) {
             body.rows(ROW, order.len(), |mut row| {
                 let Some(finding) = order
                     .get(row.index())
-                    .and_then(|&i| app.session.findings().get(i))
+                    .and_then(|&i| app.case().session.findings().get(i))
                 else {
                     return;
                 };
-                let selected = app.target == Some(finding.index);
-                let second = app.session.attention_findings().get(finding.index);
+                let selected = explained == Some(finding.index);
+                let second = app.case().session.attention_findings().get(finding.index);
                 let second = second.map(|finding| finding.probability);
                 row.set_selected(selected);
                 row.col(|ui| {
@@ -61,15 +62,15 @@ pub(super) fn findings_ui(app: &mut App, ui: &mut Ui) {
                         chosen = Some(finding.index);
                     }
                 });
-                let threshold = app.threshold_of(finding.index).unwrap_or(0.5);
+                let threshold = app.case().threshold_of(finding.index).unwrap_or(0.5);
                 row.col(|ui| probability_ui(ui, finding.probability, threshold, selected));
                 if row.response().clicked() {
                     chosen = Some(finding.index);
                 }
             });
         });
-    if chosen.is_some() {
-        app.target = chosen;
+    if let Some(class) = chosen {
+        app.explain(class);
     }
 }
 

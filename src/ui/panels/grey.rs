@@ -15,7 +15,10 @@ const FULL_DRAG: f64 = 600.0;
 
 /// The side panel's part.
 pub(super) fn grey_ui(app: &mut App, ui: &mut Ui) {
-    let (Some(picture), Some(now)) = (app.session.picture().cloned(), app.base.display()) else {
+    let (Some(picture), Some(now)) = (
+        app.case().session.picture().cloned(),
+        app.case().base.display(),
+    ) else {
         return;
     };
     let Some(image) = picture.image() else {
@@ -50,7 +53,7 @@ pub(super) fn grey_ui(app: &mut App, ui: &mut Ui) {
     });
     ui.horizontal(|ui| {
         let presets = Display::presets_of(image);
-        let shown = if app.base.has_own_display() {
+        let shown = if app.case().base.has_own_display() {
             words::PRESETS
         } else {
             words::OF_THE_FILE
@@ -71,27 +74,30 @@ pub(super) fn grey_ui(app: &mut App, ui: &mut Ui) {
             .response
             .on_hover_text(words::PRESETS_HINT);
         let reset = Button::new(RichText::new(Command::ResetGrey.label()).small());
-        if ui.add_enabled(app.base.has_own_display(), reset).clicked() {
+        if ui
+            .add_enabled(app.case().base.has_own_display(), reset)
+            .clicked()
+        {
             app.send(Command::ResetGrey);
         }
     });
     ui.add(Checkbox::new(&mut display.invert, words::INVERT))
         .on_hover_text(words::INVERT_HINT);
     if display != now {
-        app.base.set_display(Some(display));
+        app.case_mut().base.set_display(Some(display));
     }
     ui.add_space(space::M);
 }
 
 /// Right drag over the picture: across for the width, up and down for the center, as viewers do. Returns the numbers
 /// to show while it lasts.
-pub(super) fn drag_ui(app: &mut App, response: &Response) -> Option<String> {
+pub(super) fn drag_ui(app: &mut App, response: &Response, panel: usize) -> Option<String> {
     if !response.dragged_by(PointerButton::Secondary) {
         return None;
     }
-    let picture = app.session.picture()?.clone();
+    let picture = app.case_at(panel).session.picture()?.clone();
     let image = picture.image()?;
-    let mut display = app.base.display()?;
+    let mut display = app.case_at(panel).base.display()?;
     let delta = response.drag_delta();
     let shown = &image.presentation;
     let span = span_of(
@@ -105,7 +111,9 @@ pub(super) fn drag_ui(app: &mut App, response: &Response) -> Option<String> {
     if delta != egui::Vec2::ZERO {
         let width = (width + f64::from(delta.x) * step).max(span / 4096.0);
         display.set_center_width(center + f64::from(delta.y) * step, width);
-        app.base.set_display(Some(display.clone()));
+        app.case_at_mut(panel)
+            .base
+            .set_display(Some(display.clone()));
     }
     let [center, width] = display.center_width();
     Some(words::numbers(center, width, span))

@@ -7,44 +7,48 @@ use egui::{
 };
 
 use super::cell;
+use super::duel::duel_ui;
+use super::strip::{self, NEEDS, strip_ui};
 use crate::plan::DeviceChoice;
-use crate::text::{device, window as words};
+use crate::text::{device, session, window as words};
 use crate::ui::App;
 use crate::ui::app::Message;
 use crate::ui::command::Command;
+use crate::ui::state::Arrangement;
 use crate::ui::theme::{self, space};
 
 const GAP: f32 = 10.0;
-/// What a panel needs beside its picture.
-const AROUND_PICTURE: f32 = cell::HEADER + cell::SCALE;
+/// Share of the width that the small panels beside a large one have.
+const SMALL_COLUMN: f32 = 0.3;
 
 pub(in crate::ui) fn grid_ui(app: &mut App, ui: &mut Ui) {
     messages_ui(app, ui);
-    let area = ui.available_rect_before_wrap();
-    let count = app.grid.panels.len();
-    let aspect = app.session.picture().map_or(1.0, |picture| {
-        let [w, h] = picture.size();
-        w as f32 / h.max(1) as f32
-    });
-    let columns = app
-        .grid
-        .columns(area.width(), area.height(), aspect, AROUND_PICTURE);
-    let rows = count.div_ceil(columns);
-    let size = vec2(
-        (area.width() - GAP * (columns - 1) as f32) / columns as f32,
-        (area.height() - GAP * (rows - 1) as f32) / rows as f32,
-    );
+    let mut area = ui.available_rect_before_wrap();
+    let strip = app.strip.shown && area.height() >= NEEDS && !app.case().stops.list.is_empty();
+    if strip {
+        let (upper, lower) = area.split_top_bottom_at_y(area.bottom() - strip::HEIGHT);
+        area = upper.with_max_y(upper.bottom() - GAP);
+        ui.scope_builder(UiBuilder::new().max_rect(lower), |ui| strip_ui(app, ui));
+    }
     let mut hover = None;
-    for panel in 0..count {
-        let (column, row) = (panel % columns, panel / columns);
-        let corner = area.min + vec2(column as f32 * (size.x + GAP), row as f32 * (size.y + GAP));
-        let rect = Rect::from_min_size(corner, size).round_to_pixels(ui.pixels_per_point());
+    let places = match (app.grid.duel, app.grid.solo) {
+        (Some(duel), _) => {
+            let rect = area.round_to_pixels(ui.pixels_per_point());
+            let at = duel_ui(app, ui, duel, rect);
+            hover = at.map(|at| (app.grid.case_of(duel.panels[0]), at));
+            Vec::new()
+        }
+        (None, Some(panel)) => vec![(panel, area)],
+        (None, None) => places(app, area).into_iter().enumerate().collect(),
+    };
+    for (panel, rect) in places {
+        let rect = rect.round_to_pixels(ui.pixels_per_point());
         ui.scope_builder(
             UiBuilder::new().max_rect(rect).id_salt(("panel", panel)),
             |ui| {
                 ui.set_clip_rect(rect.expand(1.0));
                 if let Some(at) = cell::cell_ui(app, ui, panel, rect) {
-                    hover = Some(at);
+                    hover = Some((app.grid.case_of(panel), at));
                 }
             },
         );
@@ -55,6 +59,48 @@ pub(in crate::ui) fn grid_ui(app: &mut App, ui: &mut Ui) {
     }
 }
 
+/// Where each panel stands.
+fn places(app: &App, area: Rect) -> Vec<Rect> {
+    let count = app.grid.panels.len();
+    let aspect = app
+        .case()
+        .size()
+        .map_or(1.0, |[w, h]| w as f32 / h.max(1) as f32);
+    if app.grid.arrangement == Arrangement::OneLarge && count > 1 {
+        let right = (area.width() * SMALL_COLUMN).round();
+        let (large, small) = area.split_left_right_at_x(area.right() - right);
+        let mut all = vec![large.with_max_x(large.right() - GAP)];
+        all.extend(table(small, 1, count - 1, count - 1));
+        return all;
+    }
+    let (columns, rows) = match app.grid.arrangement {
+        Arrangement::Table { columns, rows } if columns * rows >= count => (columns, rows),
+        _ => {
+            let around = cell::around_picture;
+            let columns = app
+                .grid
+                .columns(area.width(), area.height(), aspect, around);
+            (columns, count.div_ceil(columns))
+        }
+    };
+    table(area, columns, rows, count)
+}
+
+/// Cells of a table, row by row.
+fn table(area: Rect, columns: usize, rows: usize, count: usize) -> Vec<Rect> {
+    let size = vec2(
+        (area.width() - GAP * (columns - 1) as f32) / columns as f32,
+        (area.height() - GAP * (rows - 1) as f32) / rows as f32,
+    );
+    (0..count)
+        .map(|i| {
+            let (column, row) = ((i % columns) as f32, (i / columns) as f32);
+            let corner = area.min + vec2(column * (size.x + GAP), row * (size.y + GAP));
+            Rect::from_min_size(corner, size)
+        })
+        .collect()
+}
+
 /// Errors and good news; each can be sent away.
 fn messages_ui(app: &mut App, ui: &mut Ui) {
     let p = theme::palette(ui);
@@ -62,8 +108,12 @@ fn messages_ui(app: &mut App, ui: &mut Ui) {
     let mut wish = None;
     for (i, message) in app.messages.iter().enumerate() {
         let (fill, ink, text) = match message {
-            Message::Error(text) | Message::Device(text) => (p.error_ground, p.error, text),
-            Message::Done(text) => (p.selected, p.text, text),
+            Message::Error(text) | Message::Device(text) => {
+                (p.error_ground, p.error, text.as_str())
+            }
+            Message::Done(text) => (p.selected, p.text, text.as_str()),
+            Message::FirstStart => (p.selected, p.text, session::FIRST_START),
+            Message::LastSession => (p.selected, p.text, session::LAST_OFFER),
         };
         Frame::new()
             .fill(fill)
@@ -74,8 +124,22 @@ fn messages_ui(app: &mut App, ui: &mut Ui) {
                 let size = vec2(ui.available_width(), ui.spacing().interact_size.y);
                 let line = Layout::right_to_left(Align::Center);
                 ui.allocate_ui_with_layout(size, line, |ui| {
-                    let close = Button::new(RichText::new(words::DISMISS).color(ink)).frame(false);
-                    if ui.add(close).clicked() {
+                    if *message == Message::FirstStart {
+                        if ui.button(session::UNDERSTOOD).clicked() {
+                            let version = env!("CARGO_PKG_VERSION").to_owned();
+                            app.store.settings.understood = Some(version);
+                            gone = Some(i);
+                        }
+                    } else {
+                        let close = RichText::new(words::DISMISS).color(ink);
+                        if ui.add(Button::new(close).frame(false)).clicked() {
+                            gone = Some(i);
+                        }
+                    }
+                    if *message == Message::LastSession
+                        && ui.button(Command::RestoreSession.label()).clicked()
+                    {
+                        wish = Some(Command::RestoreSession);
                         gone = Some(i);
                     }
                     if matches!(message, Message::Device(_)) && ui.button(device::USE_CPU).clicked()

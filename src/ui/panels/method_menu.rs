@@ -45,7 +45,9 @@ pub(super) fn method_menu_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &'st
         app.method_filter.clear();
     }
     if let Some(chosen) = chosen.filter(|m| m.id != now) {
-        app.grid.set_method(panel, chosen, &app.stops);
+        let case = app.grid.case_of(panel);
+        app.grid
+            .set_method(panel, chosen, &app.cases.get(case).stops);
         app.grid.selected = panel;
         ui.ctx().request_repaint();
     }
@@ -123,7 +125,7 @@ fn entry_ui(app: &App, ui: &mut Ui, panel: usize, method: &'static Method, now: 
 
 fn seconds(app: &App, passes: Option<catalogue::Passes>) -> Option<f64> {
     // A reverse walk costs about as much as a forward pass and a third.
-    let pass = app.session.pass_time()?.as_secs_f64();
+    let pass = app.case().session.pass_time()?.as_secs_f64();
     passes.map(|p| pass * (p.forward as f64 + 1.3 * p.backward as f64))
 }
 

@@ -40,7 +40,9 @@ impl std::fmt::Debug for Eye {
 impl Eye {
     /// The input of the open pair; why not, in words.
     pub(in crate::ui) fn of(app: &App, ctx: &egui::Context) -> Result<Self, String> {
-        let (Some(picture), Some(model)) = (app.session.picture(), app.session.model()) else {
+        let (Some(picture), Some(model)) =
+            (app.case().session.picture(), app.case().session.model())
+        else {
             return Err(words::EYE_NOTHING.to_owned());
         };
         let eye = model_eye(picture, model).map_err(|error| error.to_string())?;

@@ -7,6 +7,8 @@ use egui::{
 use crate::explain::catalogue::{self, Domain, Param};
 use crate::text::method as words;
 use crate::ui::App;
+use crate::ui::command::Command;
+use crate::ui::presets::Preset;
 use crate::ui::state::STAGE;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::section_ui;
@@ -62,7 +64,7 @@ pub(super) fn params_ui(app: &mut App, ui: &mut Ui) {
             .on_hover_text(words::STAGES_HINT)
             .clicked()
     {
-        app.grid.preset_stages();
+        app.send(Command::Preset(Preset::Stages));
     }
     ui.add_space(space::M);
 }

@@ -65,7 +65,7 @@ fn numbers_ui(app: &App, ui: &mut Ui) {
             let galley = figures(ui, &words::area(area), &small, p.muted);
             ui.label(galley).on_hover_text(words::NUMBERS_HINT);
         }
-        for note in &app.drawn.notes {
+        for note in &app.case().drawn.notes {
             ui.label(RichText::new(note).small().color(p.caution));
         }
     });
@@ -82,13 +82,13 @@ fn kind(shape: &Shape) -> usize {
 
 fn list_ui(app: &mut App, ui: &mut Ui) {
     let muted = theme::palette(ui).muted;
-    if app.drawn.set.list.is_empty() {
+    if app.case().drawn.set.list.is_empty() {
         ui.label(RichText::new(words::NONE).small().color(muted));
     }
     let mut chosen = None;
-    for (i, region) in app.drawn.set.list.iter().enumerate() {
+    for (i, region) in app.case().drawn.set.list.iter().enumerate() {
         let name = words::entry(i + 1, &region.label, words::shape(kind(&region.shape)));
-        let is_selected = app.drawn.selected == Some(i);
+        let is_selected = app.case().drawn.selected == Some(i);
         let row = Button::selectable(is_selected, RichText::new(name).small()).truncate();
         let mut row = ui.add(row);
         if !region.origin.is_empty() {
@@ -99,7 +99,7 @@ fn list_ui(app: &mut App, ui: &mut Ui) {
         }
     }
     if let Some(chosen) = chosen {
-        app.drawn.selected = chosen;
+        app.case_mut().drawn.selected = chosen;
     }
     selected_ui(app, ui);
     ui.horizontal_wrapped(|ui| {
@@ -116,12 +116,9 @@ fn list_ui(app: &mut App, ui: &mut Ui) {
 
 /// Label and place of the selected region.
 fn selected_ui(app: &mut App, ui: &mut Ui) {
-    let size = app.drawn.set.size.map(|side| side as f64);
-    let Some(region) = app
-        .drawn
-        .selected
-        .and_then(|i| app.drawn.set.list.get_mut(i))
-    else {
+    let drawn = &mut app.case_mut().drawn;
+    let size = drawn.set.size.map(|side| side as f64);
+    let Some(region) = drawn.selected.and_then(|i| drawn.set.list.get_mut(i)) else {
         return;
     };
     let mut changed = text_box_ui(ui, words::LABEL, words::LABEL_HINT, &mut region.label).changed();
@@ -161,7 +158,7 @@ fn selected_ui(app: &mut App, ui: &mut Ui) {
         changed = true;
     }
     if changed {
-        app.drawn.changed();
+        drawn.changed();
     }
     if ui.small_button(words::DELETE).clicked() {
         app.send(Command::DeleteRegion);
@@ -177,12 +174,7 @@ fn files_ui(app: &mut App, ui: &mut Ui) {
             }
         }
     });
-    let edit = text_box_ui(
-        ui,
-        words::PATH_BOX,
-        words::PATH_HINT,
-        &mut app.drawn.path_box,
-    );
+    let edit = text_box_ui(ui, words::PATH_BOX, words::PATH_HINT, &mut app.pen.path_box);
     if edit.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter)) {
         app.open_regions_box();
     }
@@ -190,6 +182,6 @@ fn files_ui(app: &mut App, ui: &mut Ui) {
 
 /// The toggle of the layer's own cells, among the switches of the display.
 pub(super) fn cells_switch_ui(app: &mut App, ui: &mut Ui) {
-    ui.add(Checkbox::new(&mut app.drawn.cells, words::GRID))
+    ui.add(Checkbox::new(&mut app.pen.cells, words::GRID))
         .on_hover_text(words::GRID_HINT);
 }

@@ -4,10 +4,11 @@ use egui::{Context, Frame, Grid, Id, Key, Margin, Modal, RichText, ScrollArea, T
 
 use super::files::files_ui;
 use super::model_eye::eye_ui;
+use super::palette::palette_ui;
 use crate::explain::catalogue::{self, Method};
 use crate::plan::ImageSource;
 use crate::text::method as method_words;
-use crate::text::{APP, RESEARCH_ONLY, region, window as words};
+use crate::text::{APP, RESEARCH_ONLY, region, session, window as words};
 use crate::ui::App;
 use crate::ui::app::Sheet;
 use crate::ui::command::Command;
@@ -22,6 +23,7 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
     let mut save = None;
     let mut deed = None;
     let mut chosen = None;
+    let mut found = None;
     let frame = Frame::window(&ctx.global_style()).inner_margin(Margin::same(24));
     let modal = Modal::new(Id::unique("sheet")).frame(frame);
     let modal = modal.show(ctx, |ui| {
@@ -32,6 +34,12 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
             Sheet::Methods => methods_ui(ui),
             Sheet::Eye(eye) => eye_ui(ui, eye),
             Sheet::Files => chosen = files_ui(app, ui),
+            Sheet::Palette(palette) => found = palette_ui(app, ui, palette),
+            Sheet::SaveSession(path) => {
+                if save_path_ui(ui, session::SAVE_TITLE, path) {
+                    save = Some(path.clone());
+                }
+            }
             Sheet::SaveRegions(path) => {
                 if save_path_ui(ui, region::SAVE_TITLE, path) {
                     save = Some(path.clone());
@@ -59,6 +67,10 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
             return;
         }
     }
+    if let Some(found) = found {
+        app.take_found(found);
+        return;
+    }
     if let Some(path) = chosen {
         app.open_image(ImageSource::Path(path));
         return;
@@ -66,6 +78,7 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
     if let Some(path) = save {
         match sheet {
             Sheet::SaveRegions(_) => app.save_regions(std::path::Path::new(&path)),
+            Sheet::SaveSession(_) => app.save_session(std::path::Path::new(&path)),
             _ => app.start_export(path.into()),
         }
     } else if !modal.inner && !modal.should_close() {
@@ -104,7 +117,7 @@ fn keys_ui(ui: &mut Ui) {
         for (gesture, effect) in words::MOUSE {
             row(ui, gesture, effect);
         }
-        for command in Command::WITH_SHORTCUT {
+        for command in Command::with_shortcut() {
             match (command, command.keys(ui.ctx())) {
                 // One row for all of them.
                 (Command::Panels(1), _) => row(ui, words::PANEL_KEYS, words::PANEL_KEYS_EFFECT),

@@ -1,15 +1,17 @@
 //! Menus, and how the grid is laid out.
 
-use egui::{Align, Button, Color32, Layout, MenuBar, RichText, Ui};
+use egui::{Align, Button, Color32, Layout, MenuBar, RichText, Role, Sense, Ui, WidgetInfo};
 
 use crate::model::device::{CHOICES, missing_feature, name};
 use crate::session::samples;
-use crate::text::{APP, device, region, window as words};
+use crate::text::{APP, device, region, session, window as words};
 use crate::ui::App;
 use crate::ui::command::Command;
+use crate::ui::presets::Preset;
 use crate::ui::regions_tool::Tool;
-use crate::ui::state::MAX_PANELS;
+use crate::ui::state::{Arrangement, MAX_SIDE, Overlap};
 use crate::ui::theme;
+use crate::ui::widgets::section_ui;
 
 /// Width that the buttons of the presets need beside the menus.
 const ROOM_FOR_PRESETS: f32 = 460.0;
@@ -19,9 +21,21 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
         ui.label(RichText::new(APP).font(theme::semibold(15.0)));
         ui.add_space(theme::space::M);
         ui.menu_button(words::FILE, |ui| file_menu(app, ui));
+        ui.menu_button(words::EDIT, |ui| {
+            for command in [
+                Command::Undo,
+                Command::Redo,
+                Command::Palette,
+                Command::ResetLook,
+            ] {
+                item(app, ui, command);
+            }
+        });
         ui.menu_button(words::VIEW, |ui| {
             for command in [
                 Command::ToggleOverlay,
+                Command::ToggleStrip,
+                Command::ToggleSides,
                 Command::Fit,
                 Command::Invert,
                 Command::ZoomIn,
@@ -35,17 +49,30 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
             }
         });
         ui.menu_button(words::PANELS, |ui| {
+            for command in [Command::ToggleLinkedDepth, Command::ToggleLinkedView] {
+                item(app, ui, command);
+            }
+            ui.separator();
+            for preset in Preset::ALL {
+                item(app, ui, Command::Preset(preset));
+            }
+            ui.separator();
+            section_ui(ui, words::COLUMNS_AND_ROWS);
+            table_ui(app, ui);
+        });
+        ui.menu_button(words::COMPARE, |ui| {
             for command in [
-                Command::PresetDefault,
-                Command::PresetMethods,
-                Command::PresetDepth,
-                Command::ToggleLinkedDepth,
+                Command::CompareImage,
+                Command::CompareModel,
+                Command::Compare,
+                Command::EndComparison,
+                Command::ToggleLinkedTarget,
             ] {
                 item(app, ui, command);
             }
             ui.separator();
-            for count in 1..=MAX_PANELS {
-                item(app, ui, Command::Panels(count));
+            for command in [Command::Swipe, Command::Difference] {
+                item(app, ui, command);
             }
         });
         ui.menu_button(region::REGIONS, |ui| {
@@ -77,11 +104,12 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
                 return;
             }
             for command in [
-                Command::PresetDepth,
-                Command::PresetMethods,
-                Command::PresetDefault,
+                Command::Preset(Preset::Depth),
+                Command::Preset(Preset::Methods),
+                Command::Preset(Preset::Clinician),
+                Command::Preset(Preset::First),
             ] {
-                if button(ui, command, !app.stops.list.is_empty(), None) {
+                if button(ui, command, !app.case().stops.list.is_empty(), None) {
                     app.send(command);
                 }
             }
@@ -95,6 +123,15 @@ fn file_menu(app: &mut App, ui: &mut Ui) {
     for command in [Command::Files, Command::PreviousFile, Command::NextFile] {
         item(app, ui, command);
     }
+    ui.menu_button(session::RECENT, |ui| recent_menu(app, ui));
+    ui.separator();
+    for command in [
+        Command::OpenSession,
+        Command::SaveSession,
+        Command::RestoreSession,
+    ] {
+        item(app, ui, command);
+    }
     ui.separator();
     item(app, ui, Command::OpenModel);
     item(app, ui, Command::OpenDemoModel);
@@ -105,10 +142,68 @@ fn file_menu(app: &mut App, ui: &mut Ui) {
     item(app, ui, Command::Quit);
 }
 
+/// Files that were open last.
+fn recent_menu(app: &mut App, ui: &mut Ui) {
+    let recent = app.store.settings.recent.clone();
+    if recent.is_empty() {
+        ui.add_enabled(false, Button::new(session::NO_RECENT));
+        return;
+    }
+    for (place, path) in recent.iter().enumerate() {
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        let entry = ui
+            .button(name.to_string_lossy())
+            .on_hover_text(path.display().to_string());
+        if entry.clicked() {
+            app.send(Command::OpenRecent(place));
+        }
+    }
+    ui.separator();
+    item(app, ui, Command::ForgetRecent);
+}
+
+/// Small squares, one for each number of columns and rows.
+fn table_ui(app: &mut App, ui: &mut Ui) {
+    let p = theme::palette(ui);
+    let now = match app.grid.arrangement {
+        Arrangement::Table { columns, rows } => Some((columns, rows)),
+        _ => None,
+    };
+    ui.spacing_mut().item_spacing = egui::vec2(4.0, 4.0);
+    for rows in 1..=MAX_SIDE {
+        ui.horizontal(|ui| {
+            for columns in 1..=MAX_SIDE {
+                let size = egui::vec2(34.0, 24.0);
+                let (rect, square) = ui.allocate_exact_size(size, Sense::click());
+                let command = Command::Table(columns, rows);
+                let name = command.label();
+                square.widget_info(|| WidgetInfo::labeled(Role::Button, true, &name));
+                let fill = if now == Some((columns, rows)) {
+                    p.selected
+                } else if square.hovered() || square.has_focus() {
+                    p.hovered
+                } else {
+                    p.raised
+                };
+                ui.painter().rect_filled(rect, 4.0, fill);
+                let font = theme::regular(theme::size::SMALL);
+                let text = format!("{columns}×{rows}");
+                let at = rect.center();
+                ui.painter()
+                    .text(at, egui::Align2::CENTER_CENTER, text, font, p.text);
+                if square.clicked() {
+                    app.send(command);
+                    ui.close();
+                }
+            }
+        });
+    }
+}
+
 /// Where the network runs; what this build lacks is grey and says what it needs.
 fn device_menu(app: &mut App, ui: &mut Ui) {
-    let chosen = app.session.device();
-    let open = app.session.model().map(|model| name(model.device()));
+    let chosen = app.case().session.device();
+    let open = app.case().session.model().map(|model| name(model.device()));
     for choice in CHOICES {
         let command = Command::Device(choice);
         match (missing_feature(choice), open) {
@@ -140,7 +235,13 @@ fn item(app: &mut App, ui: &mut Ui, command: Command) {
     let on = match command {
         Command::ToggleOverlay => app.overlay,
         Command::ToggleLinkedDepth => app.grid.linked_depth,
-        Command::Panels(count) => app.grid.panels.len() == count,
+        Command::ToggleLinkedView => app.grid.is_view_linked(),
+        Command::ToggleLinkedTarget => app.grid.linked_target,
+        Command::ToggleStrip => app.strip.shown,
+        Command::ToggleSides => app.sides,
+        Command::Swipe | Command::Difference => app.grid.duel.is_some_and(|duel| {
+            matches!(duel.overlap, Overlap::Swipe(_)) == (command == Command::Swipe)
+        }),
         Command::Draw(tool) => app.region_tool() == Some(tool),
         _ => false,
     };
@@ -148,7 +249,16 @@ fn item(app: &mut App, ui: &mut Ui, command: Command) {
     if let Some(keys) = command.keys(ui.ctx()) {
         entry = entry.shortcut_text(keys);
     }
-    if ui.add(entry).clicked() {
+    let can = match command {
+        Command::Undo => app.history.can_undo(),
+        Command::Redo => app.history.can_redo(),
+        Command::RestoreSession => app.store.last().is_some(),
+        Command::Compare => app.cases.len() == 1,
+        Command::EndComparison | Command::ToggleLinkedTarget => app.cases.len() > 1,
+        Command::Swipe | Command::Difference => app.grid.panels.len() > 1,
+        _ => true,
+    };
+    if ui.add_enabled(can, entry).clicked() {
         app.send(command);
     }
 }

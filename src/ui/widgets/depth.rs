@@ -2,7 +2,7 @@
 
 use egui::{EventFilter, Key, Rect, Response, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
 
-use crate::ui::state::Stops;
+use crate::ui::stops::Stops;
 use crate::ui::theme;
 
 const HEIGHT: f32 = 18.0;

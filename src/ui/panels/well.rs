@@ -1,0 +1,211 @@
+//! A panel's picture: the X-ray, the heat over it, and what the pointer does.
+
+use egui::{
+    Align2, Color32, CornerRadius, PointerButton, Rect, Response, Role, Sense, Stroke, Ui,
+    WidgetInfo, pos2, vec2,
+};
+
+use super::details::{BUTTON, details_ui};
+use super::grey::drag_ui;
+use super::says::{chip, says_ui};
+use crate::explain::catalogue;
+use crate::post::Field;
+use crate::render::crop_in_source;
+use crate::session::MapState;
+use crate::text::window as words;
+use crate::ui::App;
+use crate::ui::command::Command;
+use crate::ui::regions_draw;
+use crate::ui::theme;
+use crate::ui::viewport::Placed;
+use crate::ui::widgets::colour_scale_ui;
+
+/// Height of the colour scale below a picture.
+pub(super) const SCALE: f32 = 26.0;
+
+/// A whole texture.
+pub(super) const FULL: Rect = Rect {
+    min: pos2(0.0, 0.0),
+    max: pos2(1.0, 1.0),
+};
+
+/// The picture of a panel with its colour scale; the point of the source under the pointer.
+pub(super) fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64; 2]> {
+    let radius = CornerRadius {
+        nw: 0,
+        ne: 0,
+        sw: 8,
+        se: 8,
+    };
+    ui.painter().rect_filled(well, radius, theme::WELL);
+    let area = Rect::from_min_max(well.min, pos2(well.right(), well.bottom() - SCALE));
+    let picture = app.case_at(panel).session.picture()?.clone();
+    let source = picture.size();
+    let response = ui.interact(area, ui.scope_id().with("well"), Sense::click_and_drag());
+    name_for_readers(app, &response, panel);
+    let before = app.view_of(panel).place(area, source);
+    let taken = regions_draw::pointer_ui(app, ui, &response, &before, panel);
+    move_view(app, ui, &response, panel, area, source, taken);
+    let window = drag_ui(app, &response, panel);
+
+    let placed = app.view_of(panel).place(area, source);
+    let clip = area.intersect(ui.clip_rect());
+    let visible = placed.picture().intersect(area);
+    let over = response.hover_pos().filter(|at| visible.contains(*at));
+    let at_source = over.map(|at| placed.source_from_screen(at));
+    layers_ui(app, ui, panel, &placed, clip);
+    cross_ui(app, ui, &placed, clip, panel, at_source.is_some());
+    says_ui(app, ui, panel, area);
+    if let Some(numbers) = window {
+        let spot = area.shrink(8.0);
+        chip(ui, spot, Align2::RIGHT_TOP, &numbers, theme::ON_WELL);
+    }
+
+    let mut scale =
+        Rect::from_min_max(pos2(well.left(), area.bottom()), well.max).shrink2(vec2(12.0, 4.0));
+    let (left, spot) = scale.split_left_right_at_x(scale.right() - BUTTON);
+    scale = left;
+    let spot = Rect::from_min_max(pos2(spot.right() - 18.0, spot.top()), spot.max);
+    details_ui(app, ui, panel, spot);
+    if let Some(cell) = app.cells.get(panel)
+        && matches!(cell.state, MapState::Ready(_) | MapState::Growing(_))
+        && !cell.range.is_flat()
+        && app
+            .heats
+            .get(panel)
+            .and_then(|h| h.field())
+            .is_some_and(|f| !f.empty)
+    {
+        let value = app
+            .hovered(panel)
+            .and_then(|at| app.heats.get(panel)?.value_at(at));
+        colour_scale_ui(ui, scale, cell.range, &cell.look, value);
+    }
+    at_source
+}
+
+/// X-ray, heat, cells and regions of a panel inside `clip`.
+pub(super) fn layers_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) {
+    base_ui(app, ui, panel, placed, clip);
+    let visible = placed.picture().intersect(clip);
+    heat_ui(app, ui, panel, placed, visible);
+    regions_draw::cells_ui(app, ui, panel, placed, visible);
+    regions_draw::draw_ui(app, ui, placed, clip, panel);
+}
+
+/// The X-ray of a panel inside `clip`.
+pub(super) fn base_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) {
+    let painter = ui.painter().with_clip_rect(clip);
+    let pixels_wide = placed.picture().width() * ui.pixels_per_point();
+    if let Some(texture) = app.case_at_mut(panel).base.texture(ui.ctx(), pixels_wide) {
+        painter.image(texture, placed.picture(), FULL, Color32::WHITE);
+    }
+}
+
+fn name_for_readers(app: &App, response: &Response, panel: usize) {
+    let state = app.grid.panels.get(panel);
+    let method = state
+        .and_then(|p| catalogue::find(p.method).ok())
+        .map_or("", |m| m.label);
+    let layer = app.key_of(panel).map(|key| key.layer).unwrap_or_default();
+    let name = words::picture_of_panel(panel + 1, method, &layer);
+    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &name));
+}
+
+/// Wheel zooms at the pointer, dragging pans, for every panel; a double click shows one panel alone.
+pub(super) fn move_view(
+    app: &mut App,
+    ui: &Ui,
+    response: &Response,
+    panel: usize,
+    area: Rect,
+    source: [usize; 2],
+    taken: bool,
+) {
+    if response.clicked() || response.drag_started() {
+        app.grid.selected = panel;
+    }
+    let mut view = app.view_of(panel);
+    if response.double_clicked() && !taken {
+        app.send(Command::Solo(panel));
+    }
+    let pans = response.dragged_by(PointerButton::Primary) && !taken;
+    if pans || response.dragged_by(PointerButton::Middle) {
+        view.pan(response.drag_delta(), area, source);
+    }
+    if let Some(at) = response.hover_pos() {
+        let (scroll, pinch) = ui.input(|i| (i.smooth_scroll_delta.y, i.zoom_delta()));
+        let factor = (scroll * 0.0035).exp() * pinch;
+        if (factor - 1.0).abs() > 1e-4 {
+            view.zoom_at(factor, at, area, source);
+        }
+    }
+    if view != app.view_of(panel) {
+        app.see(panel, view);
+    }
+}
+
+fn heat_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) {
+    let (shows, called) = (app.shows_overlay(), app.is_called(panel).unwrap_or(true));
+    let (Some(cell), Some(heat)) = (app.cells.get(panel), app.heats.get_mut(panel)) else {
+        return;
+    };
+    if !matches!(cell.state, MapState::Ready(_) | MapState::Growing(_)) {
+        return;
+    }
+    let texture = heat.texture(ui.ctx(), cell.range, &cell.look);
+    let Some(field) = heat.field() else {
+        return;
+    };
+    let painter = ui.painter().with_clip_rect(clip);
+    if let (Some(texture), true) = (texture, shows) {
+        let corner = |x: usize, y: usize| {
+            placed.screen_from_source(field.source_from_field.apply([x as f64, y as f64]))
+        };
+        let rect = Rect::from_two_pos(corner(0, 0), corner(field.width, field.height));
+        let strength = if called {
+            1.0
+        } else {
+            theme::NOT_CALLED_OPACITY
+        };
+        painter.image(texture, rect, FULL, Color32::WHITE.gamma_multiply(strength));
+    }
+    crop_ui(&painter, placed, field);
+}
+
+/// The part of the picture that the model saw, where that is not all of it.
+fn crop_ui(painter: &egui::Painter, placed: &Placed, field: &Field) {
+    let Some([left, top, right, bottom]) = crop_in_source(field) else {
+        return;
+    };
+    let rect = Rect::from_two_pos(
+        placed.screen_from_source([left, top]),
+        placed.screen_from_source([right, bottom]),
+    )
+    .shrink(0.5);
+    let corners = [
+        rect.left_top(),
+        rect.right_top(),
+        rect.right_bottom(),
+        rect.left_bottom(),
+        rect.left_top(),
+    ];
+    let stroke = Stroke::new(1.0, Color32::from_white_alpha(70));
+    painter.extend(egui::Shape::dashed_line(&corners, stroke, 4.0, 4.0));
+}
+
+/// Marks in every other panel the place that the pointer is on in one.
+fn cross_ui(app: &App, ui: &Ui, placed: &Placed, clip: Rect, panel: usize, here: bool) {
+    let Some(at) = app.hovered(panel).filter(|_| !here) else {
+        return;
+    };
+    let at = placed.screen_from_source(at);
+    let painter = ui.painter().with_clip_rect(clip);
+    for (width, colour) in [(3.0, Color32::from_black_alpha(120)), (1.0, theme::ON_WELL)] {
+        let stroke = Stroke::new(width, colour);
+        for (from, to) in [(-9.0, -3.0), (3.0, 9.0)] {
+            painter.hline((at.x + from)..=(at.x + to), at.y, stroke);
+            painter.vline(at.x, (at.y + from)..=(at.y + to), stroke);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What the program remembers from one run to the next: the notice that was read, the theme, the files that were open
+//! last, and the session to go on with.
+//!
+//! Each file is written whole or not at all, so that a crash loses at most the last seconds. Of recent files only paths
+//! are kept, nothing of what is in them.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use etcetera::AppStrategy as _;
+use poll_promise::Promise;
+use serde::{Deserialize, Serialize};
+
+use super::desk::Desk;
+use super::session_file;
+use crate::error::Result;
+use crate::export::write_whole;
+use crate::text::{APP, session as words};
+
+/// Most files that are remembered.
+const MOST_RECENT: usize = 12;
+/// Shortest time between two writes of the running session.
+const EVERY: Duration = Duration::from_secs(4);
+
+/// What is remembered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Settings {
+    /// The version whose notice was read and taken note of.
+    pub(super) understood: Option<String>,
+    /// Light colours.
+    pub(super) light: bool,
+    /// Files and folders that were opened, newest first.
+    pub(super) recent: Vec<PathBuf>,
+}
+
+/// The settings and where they are kept.
+#[derive(Default)]
+pub(super) struct Store {
+    /// `None` where nothing is kept.
+    folder: Option<PathBuf>,
+    pub(super) settings: Settings,
+    written: Settings,
+    /// The session of the run before.
+    last: Option<Desk>,
+    saved: Option<(Desk, Instant)>,
+    saving: Option<Promise<Result<()>>>,
+}
+
+/// Where settings are kept on this system; `None` where it has no such place.
+pub fn folder() -> Option<PathBuf> {
+    let name = APP.to_lowercase();
+    let place = etcetera::choose_app_strategy(etcetera::AppStrategyArgs {
+        top_level_domain: "org".to_owned(),
+        author: name.clone(),
+        app_name: name,
+    });
+    Some(place.ok()?.config_dir())
+}
+
+impl Store {
+    /// Reads what is kept in `folder`; what cannot be read is said, kept aside and forgotten.
+    pub(super) fn open(folder: Option<PathBuf>) -> (Self, Option<String>) {
+        let Some(folder) = folder else {
+            return (Self::default(), None);
+        };
+        let path = settings_file(&folder);
+        let mut complaint = None;
+        let settings = match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|why| {
+                complaint = Some(words::broken_settings(&path, &why));
+                // Whoever wrote that by hand wants it back.
+                let _ = std::fs::rename(&path, path.with_extension("broken"));
+                Settings::default()
+            }),
+            Err(_) => Settings::default(),
+        };
+        let store = Self {
+            last: session_file::read(&last_file(&folder)).ok(),
+            written: settings.clone(),
+            settings,
+            folder: Some(folder),
+            ..Self::default()
+        };
+        (store, complaint)
+    }
+
+    /// Whether anything is kept.
+    pub(super) fn keeps(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// Puts a file in front of those that were open last.
+    pub(super) fn opened(&mut self, path: &Path) {
+        let Ok(path) = std::path::absolute(path) else {
+            return;
+        };
+        self.settings.recent.retain(|other| *other != path);
+        self.settings.recent.insert(0, path);
+        self.settings.recent.truncate(MOST_RECENT);
+    }
+
+    /// The session of the run before.
+    pub(super) fn last(&self) -> Option<&Desk> {
+        self.last.as_ref()
+    }
+
+    /// Writes what has changed: settings at once, the session in the background and not too often.
+    pub(super) fn keep(&mut self, desk: Option<&Desk>) {
+        let Some(folder) = &self.folder else {
+            return;
+        };
+        if self.settings != self.written {
+            self.written = self.settings.clone();
+            let written = std::fs::create_dir_all(folder).is_ok()
+                && serde_json::to_vec_pretty(&self.settings)
+                    .is_ok_and(|bytes| write_whole(&settings_file(folder), &bytes).is_ok());
+            if !written {
+                // A full or read-only disk: the run goes on, and nothing is written again and again.
+                self.folder = None;
+                return;
+            }
+        }
+        if self
+            .saving
+            .as_ref()
+            .is_some_and(|saving| saving.ready().is_none())
+        {
+            return;
+        }
+        let now = Instant::now();
+        let Some(desk) = desk else {
+            return;
+        };
+        let due = match &self.saved {
+            Some((saved, at)) => now.duration_since(*at) >= EVERY && saved != desk,
+            None => true,
+        };
+        if due {
+            let (path, desk) = (last_file(folder), desk.clone());
+            self.saved = Some((desk.clone(), now));
+            self.saving = Some(Promise::spawn_thread("camlens-session", move || {
+                if let Some(folder) = path.parent() {
+                    // That it cannot be made is said by the next line.
+                    let _ = std::fs::create_dir_all(folder);
+                }
+                session_file::write(&path, &desk)
+            }));
+        }
+    }
+
+    /// Writes the session before the program ends.
+    pub(super) fn close(&mut self, desk: &Desk) {
+        self.saving = None;
+        if let Some(folder) = &self.folder {
+            // Nobody is left to be told.
+            let _ = session_file::write(&last_file(folder), desk);
+        }
+    }
+}
+
+fn settings_file(folder: &Path) -> PathBuf {
+    folder.join("settings.json")
+}
+
+fn last_file(folder: &Path) -> PathBuf {
+    folder.join(format!("last.{}", session_file::EXTENSION))
+}
