@@ -490,6 +490,8 @@ fn wheel_zooms_and_a_double_click_shows_one_panel_alone() {
     h.key_press(Key::Num0);
     steps(&mut h, 2);
     assert_eq!(h.state().viewport(), Default::default());
+    // Long enough for the next click not to be a third one.
+    steps(&mut h, 60);
     for _ in 0..2 {
         h.drag_at(at);
         h.drop_at(at);
@@ -509,6 +511,8 @@ fn number_keys_and_presets_lay_the_grid_out() {
     until(&mut h, "one map", |app| {
         app.grid().panels.len() == 1 && app.is_complete()
     });
+    h.get_by_label(camlens::text::window::PANELS).click();
+    steps(&mut h, 2);
     h.get_by_label(&Command::Preset(Preset::Depth).label())
         .click();
     until(&mut h, "the stages", |app| {

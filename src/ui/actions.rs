@@ -357,7 +357,11 @@ impl App {
             self.say(Message::Error(words::NO_FOLDER.to_owned()));
             return;
         };
-        let now = self.open_file().unwrap_or(Path::new(""));
+        // From the one that was asked for last: a second press must not wait for the first picture.
+        let now = match &self.case().image_source {
+            ImageSource::Path(path) => path.as_path(),
+            ImageSource::Sample(_) => Path::new(""),
+        };
         if let Some(path) = files.neighbour(now, step) {
             self.open_image(ImageSource::Path(path));
         }

@@ -69,8 +69,7 @@ fn a_folder_is_listed_and_gone_through() {
     assert_eq!(open_name(h.state()), before);
 
     h.get_by_role_and_label(Role::Button, "b.dcm").click();
-    steps(&mut h, 3);
-    assert_eq!(open_name(h.state()), "b.dcm");
+    until(&mut h, "b.dcm", |app| open_name(app) == "b.dcm");
     assert!(
         h.query_by_role_and_label(Role::Button, "a.dcm").is_none(),
         "closed"
@@ -80,11 +79,9 @@ fn a_folder_is_listed_and_gone_through() {
     });
 
     h.key_press(Key::N);
-    steps(&mut h, 2);
-    assert_eq!(open_name(h.state()), "a.dcm");
+    until(&mut h, "a.dcm", |app| open_name(app) == "a.dcm");
     h.key_press(Key::P);
-    steps(&mut h, 2);
-    assert_eq!(open_name(h.state()), "b.dcm");
+    until(&mut h, "b.dcm", |app| open_name(app) == "b.dcm");
     // Before the first there is nothing.
     h.key_press(Key::P);
     steps(&mut h, 2);

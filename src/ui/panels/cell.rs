@@ -21,7 +21,7 @@ pub(super) const HEADER: f32 = 72.0;
 /// The same where panels are small: the method and the layer in one row, and the strip of layers serves as the slider.
 const SMALL_HEADER: f32 = 28.0;
 /// Panels lower than this are small.
-const SMALL: f32 = 250.0;
+const SMALL: f32 = 220.0;
 
 /// What a panel of this height needs beside its picture.
 pub(super) fn around_picture(height: f32) -> f32 {
