@@ -14,7 +14,7 @@ use camlens::export::{Bundle, npy_bytes, png_bytes, read_npy, write_whole};
 use camlens::image::Image;
 use camlens::image::display::{Display, render};
 use camlens::image::geometry::Affine;
-use camlens::plan::{Colormap, Normalise, OpacityMode, Post, Sign, View};
+use camlens::plan::{Colormap, Contours, Normalise, OpacityMode, Post, Sign, View};
 use camlens::post::{ScaleRange, blur, process, process_named, scale_range, upsample};
 use camlens::preprocess::{Fit, ModelInput, Recipe, picture_of, prepare};
 use camlens::render::{
@@ -669,6 +669,7 @@ fn the_overlay_lies_where_the_map_says() {
                 opacity: 1.0,
                 opacity_mode: OpacityMode::ByValue,
                 colormap: Colormap::Viridis,
+                contours: Contours::None,
             },
             cut: 0.0,
         };

@@ -15,7 +15,8 @@ use camlens::image::geometry::Affine;
 use camlens::job::Job;
 use camlens::model::Model;
 use camlens::plan::{
-    Colormap, DeviceChoice, GivenFacts, ImageSource, ModelSource, OpacityMode, Post, Sign, View,
+    Colormap, Contours, DeviceChoice, GivenFacts, ImageSource, ModelSource, OpacityMode, Post,
+    Sign, View,
 };
 use camlens::post::{Field, ScaleRange, process};
 use camlens::preprocess::{Filter, Fit, ModelInput, Recipe, prepare};
@@ -157,6 +158,7 @@ fn warm_centre(field: &Field) -> [f64; 2] {
             opacity: 1.0,
             opacity_mode: OpacityMode::ByValue,
             colormap: Colormap::Viridis,
+            contours: Contours::None,
         },
         cut: 0.0,
     };

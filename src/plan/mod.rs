@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use facts::{Activation, GivenFacts, Preprocess};
-pub use settings::{Colormap, Normalise, OpacityMode, Post, Sign, View};
+pub use settings::{Colormap, Contours, Normalise, OpacityMode, Post, Sign, View};
 pub use source::{DeviceChoice, ImageSource, ModelSource};
 pub use target::{Against, Factor, Score, Target};
 

@@ -116,6 +116,46 @@ pub enum OpacityMode {
     ByValue,
 }
 
+/// At which shares of the colour scale lines of equal value are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contours {
+    /// Nowhere.
+    #[default]
+    None,
+    /// At the half.
+    Half,
+    /// At a quarter, the half and three quarters.
+    Quarters,
+    /// At every tenth.
+    Tenths,
+}
+
+impl Contours {
+    /// All of them in the order of menus.
+    pub const ALL: [Self; 4] = [Self::None, Self::Half, Self::Quarters, Self::Tenths];
+
+    /// The name on the command line and in manifests.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Half => "half",
+            Self::Quarters => "quarters",
+            Self::Tenths => "tenths",
+        }
+    }
+
+    /// Shares of the scale, 0..1.
+    pub fn levels(self) -> &'static [f32] {
+        match self {
+            Self::None => &[],
+            Self::Half => &[0.5],
+            Self::Quarters => &[0.25, 0.5, 0.75],
+            Self::Tenths => &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+        }
+    }
+}
+
 /// How a processed map is laid over the X-ray.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct View {
@@ -125,6 +165,9 @@ pub struct View {
     pub opacity_mode: OpacityMode,
     /// Colour map; signed maps are always drawn with [`Colormap::Diverging`].
     pub colormap: Colormap,
+    /// Lines of equal value.
+    #[serde(default)]
+    pub contours: Contours,
 }
 
 impl Default for View {
@@ -133,6 +176,7 @@ impl Default for View {
             opacity: 0.5,
             opacity_mode: OpacityMode::Uniform,
             colormap: Colormap::Inferno,
+            contours: Contours::None,
         }
     }
 }

@@ -14,12 +14,14 @@
 //! is steps 1 to 4 and [`blur`] step 5, so that a window can cache the first and move only the second.
 
 mod blur;
+mod contours;
 mod difference;
 mod enlarge;
 mod scale;
 mod select;
 
 pub use blur::blur;
+pub use contours::{Contour, contours};
 pub use difference::{Difference, difference};
 pub use scale::{ScaleRange, scale_range};
 pub use select::hidden_sign;

@@ -131,7 +131,7 @@ pub fn heat_rgba(field: &Field, range: ScaleRange, sign: Sign, view: &View, cut:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Colormap;
+    use crate::plan::{Colormap, Contours};
 
     const UNIT: ScaleRange = ScaleRange { lo: 0.0, hi: 1.0 };
 
@@ -140,6 +140,7 @@ mod tests {
             opacity,
             opacity_mode,
             colormap: Colormap::Inferno,
+            contours: Contours::None,
         }
     }
 

@@ -13,6 +13,7 @@ pub mod figure;
 mod colour_bar;
 mod draw;
 mod heat;
+mod ink;
 mod lettering;
 mod outline;
 mod overlay;

@@ -4,9 +4,10 @@ use ::image::RgbImage;
 use rayon::prelude::*;
 
 use super::heat::HeatLut;
+use super::ink::draw_lines;
 use crate::image::geometry::Affine;
 use crate::plan::{Sign, View};
-use crate::post::{Field, ScaleRange};
+use crate::post::{Field, ScaleRange, contours};
 
 /// What is laid over a base picture.
 #[derive(Clone, Copy, Debug)]
@@ -69,8 +70,19 @@ pub fn overlay_at(base: &RgbImage, source_from_base: &Affine, heat: &Heat<'_>) -
                 blend(pixel, lut.rgba(value));
             }
         });
+    let lines = contours(field, heat.range, heat.sign, heat.view.contours);
+    if !lines.is_empty() {
+        let long = out.width().max(out.height()) as f32;
+        let lines = lines.iter().map(|contour| contour.line.as_slice());
+        let width = (long / 480.0).max(1.0);
+        let base_from_source = source_from_base.inverse();
+        draw_lines(&mut out, lines, &base_from_source, width, CONTOUR);
+    }
     out
 }
+
+/// Lines of equal value: neither a level of grey that stands out nor a colour of a map.
+const CONTOUR: [u8; 3] = [240, 244, 248];
 
 /// Two neighbouring cells and the share of the second.
 #[derive(Clone, Copy)]

@@ -142,3 +142,6 @@ pub const RULES: &str = "rules by layer as conv=gamma(0.25),linear=epsilon,first
 pub const STAGES: &str = "Show its stages";
 /// Tooltip.
 pub const STAGES_HINT: &str = "One panel for each step on the way to this map, side by side";
+
+/// Copies a citation.
+pub const COPY_BIBTEX: &str = "Copy BibTeX";

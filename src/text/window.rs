@@ -93,6 +93,14 @@ pub const PATH_HINT: &str = "Paste a path, press Enter";
 pub const DROP_HERE: &str = "Drop an X-ray, a network or a file of regions";
 /// What two cases are called.
 pub const CASE_NAMES: [&str; 2] = ["A", "B"];
+/// On the switch between two cases.
+pub const CASE_HINT: &str = "This side of the window is about this case; what is opened goes there";
+
+/// A case on the switch.
+pub fn case_name(letter: &str, picture: &str) -> String {
+    format!("{letter}: {picture}")
+}
+
 /// A panel that presets leave alone.
 pub const PINNED: &str = "pinned";
 /// The same, longer.
@@ -104,6 +112,44 @@ pub const MORE_HINT: &str = "Duplicate, pin, compare, remove, or explain another
 pub const OWN_FINDING: &str = "Finding explained here";
 /// The finding of the case.
 pub const SHARED_FINDING: &str = "As in the list of findings";
+
+/// Heading of the list of maps that are on their way.
+pub const QUEUE: &str = "Queue";
+/// Nothing is on its way.
+pub const QUEUE_EMPTY: &str = "Every map on screen is there";
+/// A map that is not begun.
+pub const QUEUE_WAITS: &str = "waits";
+
+/// A map that is on its way.
+pub fn queued(panel: usize, method: &str, layer: &str) -> String {
+    format!("Panel {panel}: {method} at {layer}")
+}
+
+/// Puts a method of the guide into the selected panel.
+pub fn show_in_panel(panel: usize) -> String {
+    format!("Show in panel {panel}")
+}
+
+/// What denoising does at present to a panel's map.
+pub fn denoise_now(method: &str, layer: &str, grid: [usize; 2], limit: &str) -> String {
+    format!(
+        "{method} at {layer}: of its {} × {} cells those under {limit} become 0",
+        grid[0], grid[1]
+    )
+}
+
+/// What denoising would do.
+pub fn denoise_off(method: &str, layer: &str, grid: [usize; 2]) -> String {
+    format!(
+        "{method} at {layer}: all {} × {} cells are kept",
+        grid[0], grid[1]
+    )
+}
+
+/// The method has a denoising of its own.
+pub fn denoise_own(method: &str, what: &str) -> String {
+    format!("{method} has a denoising of its own, below: {what}")
+}
 
 /// Heading of the strip of layers.
 pub fn layers_of(panel: usize, method: &str) -> String {
@@ -422,6 +468,18 @@ pub const DENOISE: &str = "Denoise";
 /// Tooltip.
 pub const DENOISE_HINT: &str =
     "Cells of the map under this share of its largest value become 0, before the blur";
+/// Heading.
+pub const CONTOURS: &str = "Contour lines";
+/// No lines.
+pub const CONTOURS_NONE: &str = "None";
+/// One line.
+pub const CONTOURS_HALF: &str = "50 %";
+/// Three lines.
+pub const CONTOURS_QUARTERS: &str = "25s";
+/// Nine lines.
+pub const CONTOURS_TENTHS: &str = "10s";
+/// Tooltip.
+pub const CONTOURS_HINT: &str = "Lines of equal value at these shares of the colour scale: they leave the X-ray between them uncovered";
 /// Slider.
 pub const BLUR: &str = "Blur";
 /// Tooltip.

@@ -14,7 +14,7 @@ use super::command::Command;
 use super::facts_form::FactsForm;
 use super::file_list::FileList;
 use super::heat::Heat;
-use super::panels::Eye;
+use super::panels::{Eye, Guide};
 use super::picker::{Answer, Ask};
 use super::presets::{Ground, Preset};
 use super::session_file::{self, looks_like_session};
@@ -194,7 +194,11 @@ impl App {
             }
             Command::About => self.sheet = Some(Sheet::About),
             Command::Keys => self.sheet = Some(Sheet::Keys),
-            Command::Methods => self.sheet = Some(Sheet::Methods),
+            Command::Methods => {
+                let now = self.grid.panels.get(self.grid.selected);
+                let guide = now.map(|panel| Guide::at(panel.method)).unwrap_or_default();
+                self.sheet = Some(Sheet::Methods(guide));
+            }
         }
     }
 

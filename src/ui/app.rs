@@ -34,7 +34,7 @@ use crate::session::{MapState, Session, samples};
 pub(super) enum Sheet {
     About,
     Keys,
-    Methods,
+    Methods(panels::Guide),
     /// What is known about the network, to be settled and saved.
     Facts(FactsForm),
     /// Asks for an export's path where the desktop has no dialog.

@@ -8,8 +8,10 @@ use egui::{ColorImage, Context, TextureHandle, TextureId, TextureOptions};
 use super::state::Look;
 use crate::evaluate::fostering::Indicators;
 use crate::explain::RawMap;
-use crate::plan::{Sign, View};
-use crate::post::{Difference, Field, ScaleRange, blur, difference, hidden_sign, upsample};
+use crate::plan::{Contours, Sign, View};
+use crate::post::{
+    Contour, Difference, Field, ScaleRange, blur, contours, difference, hidden_sign, upsample,
+};
 use crate::render::heat_rgba;
 
 /// Share of the field under which what is drawn is easily overlooked: 15 by 15 pixels of 224 by 224.
@@ -48,6 +50,16 @@ pub(crate) struct Heat {
     /// Changes whenever the blurred field does.
     version: u64,
     coloured: Coloured,
+    lines: Option<(LinesKey, Vec<Contour>)>,
+}
+
+/// What lines of equal value were made from.
+#[derive(Clone, Copy, PartialEq)]
+struct LinesKey {
+    version: u64,
+    range: ScaleRange,
+    sign: Sign,
+    contours: Contours,
 }
 
 /// A field's colours as a texture.
@@ -222,6 +234,22 @@ impl Heat {
     ) -> Option<TextureId> {
         let (_, field) = self.blurred.as_ref()?;
         self.coloured.texture(ctx, field, self.version, range, look)
+    }
+
+    /// Lines of equal value.
+    pub(crate) fn contours(&mut self, range: ScaleRange, look: &Look) -> &[Contour] {
+        let key = LinesKey {
+            version: self.version,
+            range,
+            sign: look.post.sign,
+            contours: look.view.contours,
+        };
+        if self.lines.as_ref().is_none_or(|(of, _)| *of != key) {
+            let field = self.blurred.as_ref().map(|(_, field)| field);
+            let lines = field.map(|field| contours(field, range, key.sign, key.contours));
+            self.lines = Some((key, lines.unwrap_or_default()));
+        }
+        self.lines.as_ref().map_or(&[], |(_, lines)| lines)
     }
 
     /// Whether the eye finds nearly nothing although the map is not empty: a few pixels far above all others set the

@@ -2,6 +2,7 @@
 
 use egui::{Align, Layout, ProgressBar, RichText, Spinner, Ui};
 
+use super::queue::queue_menu;
 use crate::job::Progress;
 use crate::text::{RESEARCH_ONLY, window as words};
 use crate::ui::App;
@@ -55,6 +56,8 @@ fn work_ui(app: &mut App, ui: &mut Ui) {
                 );
             }
         }
+        let more = ui.small_button(words::QUEUE);
+        queue_menu(app, &more);
         if ui.small_button(Command::Cancel.label()).clicked() {
             app.send(Command::Cancel);
         }

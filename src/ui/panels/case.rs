@@ -9,7 +9,7 @@ use crate::text::window as words;
 use crate::ui::App;
 use crate::ui::command::Command;
 use crate::ui::theme::{self, space};
-use crate::ui::widgets::{figures, rule_ui, section_ui, text_box_ui};
+use crate::ui::widgets::{figures, rule_ui, section_ui, segmented_ui, text_box_ui};
 
 pub(in crate::ui) fn case_ui(app: &mut App, ui: &mut Ui) {
     let plain = Frame::NONE;
@@ -19,6 +19,7 @@ pub(in crate::ui) fn case_ui(app: &mut App, ui: &mut Ui) {
         .show_separator_line(false)
         .show(ui, |ui| sources_ui(app, ui));
     egui::CentralPanel::no_frame().show(ui, |ui| {
+        which_ui(app, ui);
         // The finding comes first: it is what a reader looks for.
         explained_ui(app, ui);
         aim_ui(app, ui);
@@ -27,6 +28,33 @@ pub(in crate::ui) fn case_ui(app: &mut App, ui: &mut Ui) {
         ui.add_space(space::S);
         findings::findings_ui(app, ui);
     });
+}
+
+/// Which of two cases this side is about; that of the selected panel.
+fn which_ui(app: &mut App, ui: &mut Ui) {
+    if app.cases.len() < 2 {
+        return;
+    }
+    let names: Vec<String> = app
+        .cases
+        .iter()
+        .zip(words::CASE_NAMES)
+        .map(|(case, letter)| {
+            let name = case.session.picture().map_or("", |p| p.name.as_str());
+            words::case_name(letter, name)
+        })
+        .collect();
+    let choices: Vec<(usize, &str, &str)> = names
+        .iter()
+        .enumerate()
+        .map(|(i, name)| (i, name.as_str(), words::CASE_HINT))
+        .collect();
+    let mut case = app.grid.case_of(app.grid.selected);
+    if segmented_ui(ui, &mut case, &choices) {
+        let first = app.grid.panels.iter().position(|p| p.case == case);
+        app.grid.selected = first.unwrap_or(app.grid.selected);
+    }
+    ui.add_space(space::S);
 }
 
 fn explained_ui(app: &App, ui: &mut Ui) {

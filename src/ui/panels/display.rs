@@ -8,8 +8,10 @@ use egui::{
 use super::grey::grey_ui;
 use super::params::params_ui;
 use super::regions::{cells_switch_ui, regions_ui};
-use crate::plan::{Colormap, Normalise, OpacityMode, Sign};
+use crate::explain::{RawMap, catalogue};
+use crate::plan::{Colormap, Contours, Normalise, OpacityMode, Sign};
 use crate::render::colormap;
+use crate::text::notice;
 use crate::text::window as words;
 use crate::ui::App;
 use crate::ui::command::Command;
@@ -45,6 +47,7 @@ pub(in crate::ui) fn display_ui(app: &mut App, ui: &mut Ui) {
             sign_ui(&mut look, ui);
             amounts_ui(app, &mut look, ui);
             opacity_mode_ui(&mut look, ui);
+            contours_ui(&mut look, ui);
             scale_ui(app, &mut look, ui);
             colours_ui(app, &mut look, ui);
             if look != before {
@@ -132,6 +135,51 @@ fn amounts_ui(app: &App, look: &mut Look, ui: &mut Ui) {
         if amount_ui(ui, &amount, &mut shown) {
             *value = (shown / unit) as f32;
         }
+        if amount.name == words::DENOISE {
+            denoise_words_ui(app, ui);
+        }
+    }
+}
+
+/// The parameter of methods that have a denoising of their own.
+const DENOISE_PARAM: &str = "denoise";
+
+/// What denoising means for the selected panel's method and map.
+fn denoise_words_ui(app: &App, ui: &mut Ui) {
+    let panel = app.grid.selected;
+    let (Some(now), Some(map)) = (
+        app.grid.panels.get(panel),
+        app.heats.get(panel).and_then(|heat| heat.map()),
+    ) else {
+        return;
+    };
+    let Ok(method) = catalogue::find(now.method) else {
+        return;
+    };
+    let post = app.grid.look_of(panel).post;
+    let (grid, layer) = ([map.height, map.width], map.layer.as_str());
+    let mut lines = vec![if post.denoise > 0.0 {
+        let limit = notice::number(post.denoise * largest(map, post.sign));
+        words::denoise_now(method.label, layer, grid, &limit)
+    } else {
+        words::denoise_off(method.label, layer, grid)
+    }];
+    let own = method.params.iter().find(|param| param.id == DENOISE_PARAM);
+    lines.extend(own.map(|param| words::denoise_own(method.label, param.help)));
+    let muted = theme::palette(ui).muted;
+    for line in lines {
+        ui.label(RichText::new(line).small().color(muted));
+    }
+    ui.add_space(space::S);
+}
+
+/// The largest value of a map's shown sign, of which the threshold is a share.
+fn largest(map: &RawMap, sign: Sign) -> f32 {
+    let (min, max) = map.range();
+    match sign {
+        Sign::Positive => max.max(0.0),
+        Sign::Negative => (-min).max(0.0),
+        Sign::Signed => max.max(-min),
     }
 }
 
@@ -141,6 +189,21 @@ fn opacity_mode_ui(look: &mut Look, ui: &mut Ui) {
         (OpacityMode::ByValue, words::BY_VALUE, words::BY_VALUE_HINT),
     ];
     segmented_ui(ui, &mut look.view.opacity_mode, &choices);
+    ui.add_space(space::M);
+}
+
+fn contours_ui(look: &mut Look, ui: &mut Ui) {
+    section_ui(ui, words::CONTOURS);
+    let choices = Contours::ALL.map(|contours| {
+        let name = match contours {
+            Contours::None => words::CONTOURS_NONE,
+            Contours::Half => words::CONTOURS_HALF,
+            Contours::Quarters => words::CONTOURS_QUARTERS,
+            Contours::Tenths => words::CONTOURS_TENTHS,
+        };
+        (contours, name, words::CONTOURS_HINT)
+    });
+    segmented_ui(ui, &mut look.view.contours, &choices);
     ui.add_space(space::M);
 }
 

@@ -130,7 +130,11 @@ fn seconds(app: &App, passes: Option<catalogue::Passes>) -> Option<f64> {
 }
 
 /// What a method costs at a panel's layer.
-fn cost_words(app: &App, method: &Method, passes: Option<catalogue::Passes>) -> Option<String> {
+pub(super) fn cost_words(
+    app: &App,
+    method: &Method,
+    passes: Option<catalogue::Passes>,
+) -> Option<String> {
     let passes = passes?;
     if method.is_instant(&Values::new()) {
         return Some(words::AT_ONCE.to_owned());

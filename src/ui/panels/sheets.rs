@@ -1,11 +1,12 @@
 //! Sheets over the window: about, keys, methods, facts, and a path where there is no file dialog.
 
-use egui::{Context, Frame, Grid, Id, Key, Margin, Modal, RichText, ScrollArea, TextEdit, Ui};
+use egui::{Context, Frame, Grid, Id, Key, Margin, Modal, RichText, TextEdit, Ui};
 
 use super::files::files_ui;
+use super::guide::guide_ui;
 use super::model_eye::eye_ui;
-use super::palette::palette_ui;
-use crate::explain::catalogue::{self, Method};
+use super::palette::{Found, palette_ui};
+use crate::explain::catalogue::Method;
 use crate::plan::ImageSource;
 use crate::text::method as method_words;
 use crate::text::{APP, RESEARCH_ONLY, region, session, window as words};
@@ -24,14 +25,18 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
     let mut deed = None;
     let mut chosen = None;
     let mut found = None;
+    let mut wish = None;
     let frame = Frame::window(&ctx.global_style()).inner_margin(Margin::same(24));
     let modal = Modal::new(Id::unique("sheet")).frame(frame);
     let modal = modal.show(ctx, |ui| {
-        ui.set_max_width(560.0);
+        ui.set_max_width(match sheet {
+            Sheet::Methods(_) => 760.0,
+            _ => 560.0,
+        });
         match &mut sheet {
             Sheet::About => about_ui(ui),
             Sheet::Keys => keys_ui(ui),
-            Sheet::Methods => methods_ui(ui),
+            Sheet::Methods(guide) => wish = guide_ui(app, ui, guide),
             Sheet::Eye(eye) => eye_ui(ui, eye),
             Sheet::Files => chosen = files_ui(app, ui),
             Sheet::Palette(palette) => found = palette_ui(app, ui, palette),
@@ -66,6 +71,10 @@ pub(in crate::ui) fn sheets_ui(app: &mut App, ctx: &Context) {
         if done {
             return;
         }
+    }
+    if let Some(method) = wish {
+        app.take_found(Found::Method(method.id));
+        return;
     }
     if let Some(found) = found {
         app.take_found(found);
@@ -124,16 +133,6 @@ fn keys_ui(ui: &mut Ui) {
                 (Command::Panels(_), _) | (_, None) => {}
                 (_, Some(keys)) => row(ui, &keys, &command.label()),
             }
-        }
-    });
-}
-
-fn methods_ui(ui: &mut Ui) {
-    title_ui(ui, &Command::Methods.label());
-    ScrollArea::vertical().max_height(460.0).show(ui, |ui| {
-        for method in catalogue::all() {
-            method_card_ui(ui, method, None);
-            ui.add_space(space::L);
         }
     });
 }

@@ -1,7 +1,7 @@
 //! A panel's picture: the X-ray, the heat over it, and what the pointer does.
 
 use egui::{
-    Align2, Color32, CornerRadius, PointerButton, Rect, Response, Role, Sense, Stroke, Ui,
+    Align2, Color32, CornerRadius, PointerButton, Pos2, Rect, Response, Role, Sense, Stroke, Ui,
     WidgetInfo, pos2, vec2,
 };
 
@@ -9,7 +9,7 @@ use super::details::{BUTTON, details_ui};
 use super::grey::drag_ui;
 use super::says::{chip, says_ui};
 use crate::explain::catalogue;
-use crate::post::Field;
+use crate::post::{Contour, Field};
 use crate::render::crop_in_source;
 use crate::session::MapState;
 use crate::text::window as words;
@@ -171,6 +171,30 @@ fn heat_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) {
         painter.image(texture, rect, FULL, Color32::WHITE.gamma_multiply(strength));
     }
     crop_ui(&painter, placed, field);
+    if shows {
+        contours_ui(
+            &painter,
+            placed,
+            heat.contours(cell.range, &cell.look),
+            called,
+        );
+    }
+}
+
+/// Lines of equal value, as on exported pictures.
+fn contours_ui(painter: &egui::Painter, placed: &Placed, lines: &[Contour], called: bool) {
+    let alpha = if called { 235 } else { 110 };
+    for contour in lines {
+        let points: Vec<Pos2> = contour
+            .line
+            .iter()
+            .map(|at| placed.screen_from_source(*at))
+            .collect();
+        let dark = Stroke::new(2.6, Color32::from_black_alpha(alpha / 2));
+        painter.add(egui::Shape::line(points.clone(), dark));
+        let bright = Stroke::new(1.0, Color32::from_white_alpha(alpha));
+        painter.add(egui::Shape::line(points, bright));
+    }
 }
 
 /// The part of the picture that the model saw, where that is not all of it.
