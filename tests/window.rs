@@ -18,20 +18,34 @@ use egui::{Context, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, Pos
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 
+#[path = "window/access.rs"]
+mod access;
 #[path = "window/attention.rs"]
 mod attention;
+#[path = "window/compare.rs"]
+mod compare;
 #[path = "support/dicom_file.rs"]
 mod dicom_file;
+#[path = "window/explorer.rs"]
+mod explorer;
+#[path = "window/faults.rs"]
+mod faults;
 #[path = "window/files.rs"]
 mod files;
+#[path = "window/find.rs"]
+mod find;
 #[path = "window/grey.rs"]
 mod grey;
+#[path = "window/memory.rs"]
+mod memory;
 #[path = "window/methods.rs"]
 mod methods;
 #[path = "window/numbers.rs"]
 mod numbers;
 #[path = "window/regions.rs"]
 mod regions;
+#[path = "window/snapshots.rs"]
+mod snapshots;
 
 /// Long enough for a loaded machine with a debug build.
 const PATIENCE: Duration = Duration::from_secs(90);

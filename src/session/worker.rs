@@ -87,6 +87,18 @@ pub(super) struct Found {
     pub(super) pass_time: Duration,
 }
 
+impl Found {
+    fn of(analysis: &Analysis) -> Self {
+        Self {
+            findings: analysis.findings(),
+            attention: analysis.attention_findings(),
+            top: analysis.top(),
+            notices: analysis.input.notices.clone(),
+            pass_time: analysis.pass_time,
+        }
+    }
+}
+
 /// A map that takes many passes, as far as it has come.
 #[derive(Clone)]
 pub struct Growing {
@@ -321,6 +333,8 @@ impl Thread {
                     .send(generation, Event::Model(setup.clone(), opened));
                 if fine {
                     self.analyse(generation, job);
+                } else {
+                    self.stays(generation);
                 }
             }
             Request::OpenPicture(source) => {
@@ -334,6 +348,8 @@ impl Thread {
                     .send(generation, Event::Picture(source.clone(), opened));
                 if fine {
                     self.analyse(generation, job);
+                } else {
+                    self.stays(generation);
                 }
             }
             Request::Share(model, picture) => {
@@ -346,6 +362,15 @@ impl Thread {
         }
     }
 
+    /// Says again what is known of the pair that stays open: a request that failed may have come before its findings were
+    /// taken in.
+    fn stays(&self, generation: u64) {
+        if let Some(analysis) = &self.analysis {
+            let found = Found::of(analysis);
+            self.out.send(generation, Event::Findings(Ok(found)));
+        }
+    }
+
     /// Runs the forward pass once both a model and an image are there.
     fn analyse(&mut self, generation: u64, job: &Job) {
         let (Some(model), Some(picture)) = (&self.model, &self.picture) else {
@@ -355,20 +380,11 @@ impl Thread {
         let analysis = picture
             .input_for(model)
             .and_then(|input| Analysis::run(Arc::clone(model), Arc::new(input), job));
-        let event = match analysis {
-            Ok(analysis) => {
-                let found = Found {
-                    findings: analysis.findings(),
-                    attention: analysis.attention_findings(),
-                    top: analysis.top(),
-                    notices: analysis.input.notices.clone(),
-                    pass_time: analysis.pass_time,
-                };
-                self.analysis = Some(analysis);
-                Ok(found)
-            }
-            Err(error) => Err(error),
-        };
+        let event = analysis.map(|analysis| {
+            let found = Found::of(&analysis);
+            self.analysis = Some(analysis);
+            found
+        });
         self.out.send(generation, Event::Findings(event));
     }
 

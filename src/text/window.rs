@@ -91,6 +91,18 @@ pub const PATH_BOX: &str = "Path of an X-ray or a network";
 pub const PATH_HINT: &str = "Paste a path, press Enter";
 /// Over the window while files hang above it.
 pub const DROP_HERE: &str = "Drop an X-ray, a network or a file of regions";
+/// Unit of maps, on a colour scale.
+pub const RAW_UNIT: &str = "raw";
+
+/// The colour scale under a panel.
+pub fn scale_of_panel(panel: usize, method: &str, lo: f32, hi: f32) -> String {
+    format!(
+        "Colour scale of panel {panel}: {method} from {} to {} in the map's raw units, before any normalisation",
+        super::notice::number(lo),
+        super::notice::number(hi)
+    )
+}
+
 /// What two cases are called.
 pub const CASE_NAMES: [&str; 2] = ["A", "B"];
 /// On the switch between two cases.
@@ -226,6 +238,12 @@ pub const FINDINGS: &str = "Findings";
 pub const EXPLAINED: &str = "Explained finding";
 /// Nothing is open.
 pub const NO_IMAGE: &str = "No X-ray is open";
+/// Heading of the empty window.
+pub const EMPTY_TITLE: &str = "Nothing to show yet";
+/// What is needed.
+pub const EMPTY_HINT: &str = "Camlens needs an X-ray and a network: open them, drop them here, or begin with what is built in";
+/// Opens the built-in network and a sample case.
+pub const EMPTY_DEMO: &str = "Built-in network and sample case";
 /// Nothing is open.
 pub const NO_MODEL: &str = "No network is open";
 /// The forward pass is running.

@@ -108,6 +108,8 @@ pub struct App {
     /// Two panels' difference.
     pub(super) duel: DuelHeat,
     pub(super) strip: Strip,
+    /// Whether the remembered colours were chosen.
+    themed: bool,
     /// Whether the sides of the window are shown.
     pub(super) sides: bool,
     pub(super) history: History<Desk>,
@@ -131,9 +133,6 @@ impl App {
         let model = options.model.clone();
         let case = Case::open(ctx, options.device, model, GivenFacts::default(), image)?;
         let (store, complaint) = Store::open(options.folder.clone());
-        if store.settings.light {
-            ctx.set_theme(egui::Theme::Light);
-        }
         let mut app = Self {
             ctx: ctx.clone(),
             cases: Cases::of(case),
@@ -157,6 +156,7 @@ impl App {
             measured: Measured::default(),
             duel: DuelHeat::default(),
             strip: Strip::default(),
+            themed: false,
             sides: true,
             history: History::default(),
             store,
@@ -263,6 +263,13 @@ impl App {
     /// How far a panel's map has come; `None` where there is no such panel.
     pub fn state_of(&self, panel: usize) -> Option<MapState> {
         self.cells.get(panel).map(|cell| cell.state.clone())
+    }
+
+    /// Pearson's correlation of the two panels whose difference is shown; `None` where none is shown, `Some(None)` where
+    /// one of them is constant.
+    pub fn agreement(&self) -> Option<Option<f64>> {
+        self.grid.duel?;
+        Some(self.duel.found.as_ref()?.correlation)
     }
 
     /// Whether every panel shows what it is to show, to the end or until it was stopped.
@@ -460,6 +467,9 @@ impl App {
 impl eframe::App for App {
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
+        if !std::mem::replace(&mut self.themed, true) && self.store.settings.light {
+            ctx.set_theme(egui::Theme::Light);
+        }
         self.follow(&ctx);
         self.take_answers();
         self.take_dropped(&ctx);

@@ -327,20 +327,7 @@ impl Case {
             self.picture = Some(picture);
             self.wanted = None;
         }
-        if !self.session.findings().is_empty() {
-            if let Some(label) = self.wish.target.take() {
-                self.target = self.class_of(&label).or(self.target);
-            }
-            if let Some((aim, against)) = self.wish.aim.take() {
-                self.aim = Aim {
-                    against: against.and_then(|label| self.class_of(&label)),
-                    ..aim
-                };
-            }
-            if self.target.is_none() {
-                self.target = Some(self.usual_target());
-            }
-        }
+        self.grant();
         news.errors = self.session.take_errors();
         if !news.errors.is_empty() {
             // What waited was dropped together with the request that failed: ask again.
@@ -357,6 +344,25 @@ impl Case {
         }
         news.messages.extend(self.follow_regions(ctx));
         news
+    }
+
+    /// Has what was wished for hold, as soon as the findings are there.
+    pub(super) fn grant(&mut self) {
+        if self.session.findings().is_empty() {
+            return;
+        }
+        if let Some(label) = self.wish.target.take() {
+            self.target = self.class_of(&label).or(self.target);
+        }
+        if let Some((aim, against)) = self.wish.aim.take() {
+            self.aim = Aim {
+                against: against.and_then(|label| self.class_of(&label)),
+                ..aim
+            };
+        }
+        if self.target.is_none() {
+            self.target = Some(self.usual_target());
+        }
     }
 
     /// Has the maps asked for again, after they were stopped.

@@ -213,8 +213,10 @@ impl Case {
         if *model != record.model || *given != record.given {
             self.open_model(record.model.clone(), record.given.clone());
         }
-        let other_picture = *self.open_image_source() != record.image;
-        if other_picture {
+        let opens = *self.open_image_source() != record.image;
+        // A second case that was just made has a picture that the window has not taken in yet.
+        let other_picture = opens || self.picture.is_none();
+        if opens {
             self.open_image(record.image.clone());
         } else {
             self.base.set_display(record.display.clone());
@@ -230,9 +232,12 @@ impl Case {
             display: other_picture.then(|| record.display.clone()),
             keep_view: true,
         };
+        if !self.is_opening() {
+            self.grant();
+        }
         match &record.regions {
             Some(regions) => self.drawn.restore(&regions.of, (*regions.set).clone()),
-            None if !other_picture => {
+            None if !opens => {
                 let (of, size) = (self.drawn.of().to_owned(), self.drawn.set.size);
                 self.drawn.restore(&of, Regions::none(size));
             }

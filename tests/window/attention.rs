@@ -90,6 +90,7 @@ fn both_heads_say_how_sure_they_are() {
 fn the_attention_map_has_its_own_place_and_the_scale_can_be_that_of_the_paper() {
     let dir = tempfile::tempdir().unwrap();
     let mut h = opened(dir.path());
+    h.set_size(vec2(1000.0, 1000.0));
     choose(&mut h, "abn");
     until(&mut h, "the attention map", App::is_complete);
     h.get_by_label(method_words::OWN_PLACE);

@@ -47,9 +47,10 @@ pub(in crate::ui) fn display_ui(app: &mut App, ui: &mut Ui) {
             sign_ui(&mut look, ui);
             amounts_ui(app, &mut look, ui);
             opacity_mode_ui(&mut look, ui);
-            contours_ui(&mut look, ui);
             scale_ui(app, &mut look, ui);
             colours_ui(app, &mut look, ui);
+            ui.add_space(space::M);
+            contours_ui(&mut look, ui);
             if look != before {
                 app.grid.edit(look);
             }

@@ -277,5 +277,12 @@ fn difference_ui(app: &mut App, ui: &Ui, duel: Duel, area: Rect, well: Rect) {
     ui.painter().galley(spot.min, galley, theme::ON_WELL);
     let scale = Rect::from_min_max(pos2(well.left(), area.bottom()), well.max);
     let value = app.hovered(first).and_then(|at| app.duel.value_at(at));
-    colour_scale_ui(ui, scale.shrink2(vec2(12.0, 4.0)), RANGE, &look, value);
+    colour_scale_ui(
+        ui,
+        scale.shrink2(vec2(12.0, 4.0)),
+        RANGE,
+        &look,
+        value,
+        words::UNIT,
+    );
 }

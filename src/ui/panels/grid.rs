@@ -30,6 +30,10 @@ pub(in crate::ui) fn grid_ui(app: &mut App, ui: &mut Ui) {
         area = upper.with_max_y(upper.bottom() - GAP);
         ui.scope_builder(UiBuilder::new().max_rect(lower), |ui| strip_ui(app, ui));
     }
+    if empty_ui(app, ui, area) {
+        app.hover = None;
+        return;
+    }
     let mut hover = None;
     let places = match (app.grid.duel, app.grid.solo) {
         (Some(duel), _) => {
@@ -57,6 +61,44 @@ pub(in crate::ui) fn grid_ui(app: &mut App, ui: &mut Ui) {
         app.hover = hover;
         ui.ctx().request_repaint();
     }
+}
+
+/// What can be done where there is nothing to show yet; whether that is so.
+fn empty_ui(app: &mut App, ui: &mut Ui, area: Rect) -> bool {
+    let case = app.case();
+    let (picture, model) = (case.session.picture(), case.session.model());
+    let missing = [
+        picture.is_none().then_some(words::NO_IMAGE),
+        model.is_none().then_some(words::NO_MODEL),
+    ];
+    if case.is_opening() || missing == [None; 2] {
+        return false;
+    }
+    let p = theme::palette(ui);
+    let rect = Rect::from_center_size(area.center(), vec2(420.0, 200.0));
+    ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| {
+        ui.vertical_centered(|ui| {
+            let title = RichText::new(words::EMPTY_TITLE).font(theme::semibold(theme::size::TITLE));
+            ui.label(title);
+            for line in missing.into_iter().flatten() {
+                ui.label(RichText::new(line).color(p.muted));
+            }
+            ui.label(RichText::new(words::EMPTY_HINT).color(p.muted));
+            ui.add_space(space::M);
+            for command in [Command::OpenImage, Command::OpenModel] {
+                let button = Button::new(command.label()).min_size(vec2(220.0, 28.0));
+                if ui.add(button).clicked() {
+                    app.send(command);
+                }
+            }
+            let demo = Button::new(words::EMPTY_DEMO).min_size(vec2(220.0, 28.0));
+            if ui.add(demo).clicked() {
+                app.send(Command::OpenDemoModel);
+                app.send(Command::OpenSample(0));
+            }
+        });
+    });
+    true
 }
 
 /// Where each panel stands.

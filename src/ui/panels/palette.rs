@@ -37,6 +37,8 @@ pub(in crate::ui) enum Found {
 struct Entry {
     found: Found,
     name: String,
+    /// Another name by which it is found.
+    also: String,
     keys: String,
 }
 
@@ -105,9 +107,14 @@ fn matching(app: &App, ui: &Ui, typed: &str) -> Vec<Entry> {
     let mut entries: Vec<(usize, Entry)> = all(app, ui)
         .into_iter()
         .filter_map(|entry| {
-            let name = entry.name.to_lowercase();
-            let holds = wanted.iter().all(|word| name.contains(word));
-            holds.then(|| (rank(&name, &typed), entry))
+            let names = [entry.name.to_lowercase(), entry.also.to_lowercase()];
+            let holds = |name: &&String| wanted.iter().all(|word| name.contains(word));
+            let best = names
+                .iter()
+                .filter(holds)
+                .map(|name| rank(name, &typed))
+                .min();
+            best.map(|rank| (rank, entry))
         })
         .collect();
     entries.sort_by_key(|(rank, _)| *rank);
@@ -143,15 +150,20 @@ fn all(app: &App, ui: &Ui) -> Vec<Entry> {
         .map(|command| Entry {
             name: command.label(),
             keys: command.keys(ui.ctx()).unwrap_or_default(),
+            also: String::new(),
             found: Found::Command(command),
         })
         .collect();
     let plain = |found: Found, name: String| Entry {
         found,
         name,
+        also: String::new(),
         keys: String::new(),
     };
-    let methods = catalogue::all().map(|m| plain(Found::Method(m.id), m.label.to_owned()));
+    let methods = catalogue::all().map(|m| Entry {
+        also: m.id.to_owned(),
+        ..plain(Found::Method(m.id), m.label.to_owned())
+    });
     entries.extend(methods);
     let case = app.case_at(panel);
     let order = case.findings_order("");

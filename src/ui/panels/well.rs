@@ -79,7 +79,14 @@ pub(super) fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> O
         let value = app
             .hovered(panel)
             .and_then(|at| app.heats.get(panel)?.value_at(at));
-        colour_scale_ui(ui, scale, cell.range, &cell.look, value);
+        colour_scale_ui(ui, scale, cell.range, &cell.look, value, words::RAW_UNIT);
+        let id = ui.scope_id().with(("scale", panel));
+        let bar = ui.interact(scale, id, Sense::hover());
+        let label = catalogue::find(cell.key.as_ref().map_or("", |key| key.method.as_str()))
+            .map_or("", |method| method.label);
+        let name = words::scale_of_panel(panel + 1, label, cell.range.lo, cell.range.hi);
+        bar.widget_info(|| WidgetInfo::labeled(Role::Label, true, &name));
+        bar.on_hover_text(name);
     }
     at_source
 }

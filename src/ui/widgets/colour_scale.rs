@@ -16,13 +16,15 @@ const WIDE: f32 = 260.0;
 /// Coloured steps of the bar.
 const STEPS: usize = 64;
 
-/// Draws the scale into `area`. `value` is what the pointer is on, where it is on something.
+/// Draws the scale into `area`. `value` is what the pointer is on, where it is on something; `unit` is what the numbers
+/// count, in a word.
 pub(crate) fn colour_scale_ui(
     ui: &Ui,
     area: Rect,
     range: ScaleRange,
     look: &Look,
     value: Option<f32>,
+    unit: &str,
 ) {
     let font = theme::regular(theme::size::SMALL);
     let painter = ui.painter();
@@ -35,6 +37,10 @@ pub(crate) fn colour_scale_ui(
             notice::bar_in_favour(range.hi),
         ],
         false => [range.lo, range.hi].map(notice::number),
+    };
+    let ends = match ends {
+        [lo, hi] if area.width() >= WIDE => [lo, format!("{hi} {unit}")],
+        ends => ends,
     };
     let [lo, hi] = ends;
     let lo = painter.text(
