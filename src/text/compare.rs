@@ -4,8 +4,6 @@
 pub const END: &str = "Back to all panels";
 /// The line between both sides.
 pub const LINE: &str = "Line between both panels";
-/// What the numbers of a difference are.
-pub const UNIT: &str = "of the scales";
 /// A map is not there yet.
 pub const WAITS: &str = "Waits for both maps";
 /// Maps of pictures that do not match.

@@ -91,8 +91,10 @@ pub const PATH_BOX: &str = "Path of an X-ray or a network";
 pub const PATH_HINT: &str = "Paste a path, press Enter";
 /// Over the window while files hang above it.
 pub const DROP_HERE: &str = "Drop an X-ray, a network or a file of regions";
-/// Unit of maps, on a colour scale.
-pub const RAW_UNIT: &str = "raw";
+/// The upper end of a map's colour scale, with its unit.
+pub fn raw(number: &str) -> String {
+    format!("{number} raw")
+}
 
 /// The colour scale under a panel.
 pub fn scale_of_panel(panel: usize, method: &str, lo: f32, hi: f32) -> String {
@@ -145,7 +147,7 @@ pub fn show_in_panel(panel: usize) -> String {
 /// What denoising does at present to a panel's map.
 pub fn denoise_now(method: &str, layer: &str, grid: [usize; 2], limit: &str) -> String {
     format!(
-        "{method} at {layer}: of its {} × {} cells those under {limit} become 0",
+        "Cells under {limit} become 0 ({method}, {layer}, {} × {})",
         grid[0], grid[1]
     )
 }
@@ -153,14 +155,14 @@ pub fn denoise_now(method: &str, layer: &str, grid: [usize; 2], limit: &str) -> 
 /// What denoising would do.
 pub fn denoise_off(method: &str, layer: &str, grid: [usize; 2]) -> String {
     format!(
-        "{method} at {layer}: all {} × {} cells are kept",
+        "All {} × {} cells are kept ({method}, {layer})",
         grid[0], grid[1]
     )
 }
 
 /// The method has a denoising of its own.
 pub fn denoise_own(method: &str, what: &str) -> String {
-    format!("{method} has a denoising of its own, below: {what}")
+    format!("{method}'s own denoising is below: {what}")
 }
 
 /// Heading of the strip of layers.

@@ -38,6 +38,7 @@ impl App {
         for command in std::mem::take(&mut self.queue) {
             self.execute(ctx, command);
         }
+        self.drop_unseen_case();
     }
 
     fn execute(&mut self, ctx: &Context, command: Command) {
@@ -103,10 +104,6 @@ impl App {
                 self.grid.remove(panel);
                 if panel < self.heats.len() {
                     self.heats.remove(panel);
-                }
-                // The last panel of a case takes the case with it.
-                if self.cases.len() > 1 && !self.grid.panels.iter().any(|p| p.case == 1) {
-                    self.end_comparison();
                 }
             }
             Command::DuplicatePanel(panel) => self.grid.duplicate(panel),

@@ -1,6 +1,7 @@
 //! The window's state and one frame of it.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use egui::{Context, Key, Panel as Side, Ui};
 use poll_promise::Promise;
@@ -28,6 +29,9 @@ use crate::image::display::Display;
 use crate::plan::{GivenFacts, ImageSource, MapKey, Target, Values};
 use crate::post::{Field, ScaleRange};
 use crate::session::{MapState, Session, samples};
+
+/// How long good news stays.
+const GOOD_NEWS: Duration = Duration::from_secs(8);
 
 /// A sheet over the window.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +112,8 @@ pub struct App {
     /// Two panels' difference.
     pub(super) duel: DuelHeat,
     pub(super) strip: Strip,
+    /// When the last good news came.
+    good_news_since: Option<Instant>,
     /// Whether the remembered colours were chosen.
     themed: bool,
     /// Whether the sides of the window are shown.
@@ -156,6 +162,7 @@ impl App {
             measured: Measured::default(),
             duel: DuelHeat::default(),
             strip: Strip::default(),
+            good_news_since: None,
             themed: false,
             sides: true,
             history: History::default(),
@@ -179,6 +186,8 @@ impl App {
         }
         if let Some(path) = &options.session {
             app.open_session(path);
+            // Whoever named it knows.
+            app.messages.retain(|m| !matches!(m, Message::Done(_)));
         }
         Ok(app)
     }
@@ -433,7 +442,24 @@ impl App {
         {
             self.messages.remove(oldest);
         }
+        if matches!(message, Message::Done(_)) {
+            self.good_news_since = Some(Instant::now());
+        }
         self.messages.push(message);
+    }
+
+    /// Good news goes away by itself.
+    fn fade(&mut self, ctx: &Context) {
+        let Some(since) = self.good_news_since else {
+            return;
+        };
+        match GOOD_NEWS.checked_sub(since.elapsed()) {
+            Some(left) => ctx.request_repaint_after(left),
+            None => {
+                self.messages.retain(|m| !matches!(m, Message::Done(_)));
+                self.good_news_since = None;
+            }
+        }
     }
 
     /// Shortcuts; plain letters only while nobody types.
@@ -474,6 +500,7 @@ impl eframe::App for App {
         self.take_answers();
         self.take_dropped(&ctx);
         self.keys(&ctx);
+        self.fade(&ctx);
         // Commands may change what is on screen: they are carried out before anything is drawn.
         self.carry_out(&ctx);
         self.want();

@@ -412,6 +412,13 @@ impl Cases {
         self.second = second;
     }
 
+    /// Has the second case be the only one.
+    pub(super) fn keep_second(&mut self) {
+        if let Some(second) = self.second.take() {
+            self.first = second;
+        }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Case> {
         std::iter::once(&self.first).chain(&self.second)
     }

@@ -32,6 +32,22 @@ impl App {
         }
     }
 
+    /// A case whose last panel is gone goes with it.
+    pub(super) fn drop_unseen_case(&mut self) {
+        if self.cases.len() < 2 {
+            return;
+        }
+        let seen = |case: usize| self.grid.panels.iter().any(|panel| panel.case == case);
+        if !seen(1) {
+            self.end_comparison();
+        } else if !seen(0) {
+            self.cases.keep_second();
+            self.grid.panels.iter_mut().for_each(|panel| panel.case = 0);
+            self.heats.clear();
+            self.hover = None;
+        }
+    }
+
     /// Takes the second case away, and its panels.
     pub(super) fn end_comparison(&mut self) {
         self.grid.drop_case();

@@ -43,6 +43,8 @@ pub(super) struct Store {
     written: Settings,
     /// The session of the run before.
     last: Option<Desk>,
+    /// What this run began with: nothing is written over the last session before something was done.
+    first: Option<Desk>,
     saved: Option<(Desk, Instant)>,
     saving: Option<Promise<Result<()>>>,
 }
@@ -132,6 +134,9 @@ impl Store {
         let Some(desk) = desk else {
             return;
         };
+        if self.saved.is_none() && self.first.get_or_insert_with(|| desk.clone()) == desk {
+            return;
+        }
         let due = match &self.saved {
             Some((saved, at)) => now.duration_since(*at) >= EVERY && saved != desk,
             None => true,
@@ -151,8 +156,12 @@ impl Store {
 
     /// Writes the session before the program ends.
     pub(super) fn close(&mut self, desk: &Desk) {
-        self.saving = None;
-        if let Some(folder) = &self.folder {
+        if let Some(saving) = self.saving.take() {
+            // It must not come after the last word.
+            let _ = saving.block_and_take();
+        }
+        let untouched = self.saved.is_none() && self.first.as_ref().is_none_or(|d| d == desk);
+        if let Some(folder) = self.folder.as_ref().filter(|_| !untouched) {
             // Nobody is left to be told.
             let _ = session_file::write(&last_file(folder), desk);
         }

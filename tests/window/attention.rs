@@ -93,7 +93,8 @@ fn the_attention_map_has_its_own_place_and_the_scale_can_be_that_of_the_paper() 
     h.set_size(vec2(1000.0, 1000.0));
     choose(&mut h, "abn");
     until(&mut h, "the attention map", App::is_complete);
-    h.get_by_label(method_words::OWN_PLACE);
+    // On the panel, and on the strip of layers below.
+    assert!(h.query_all_by_label(method_words::OWN_PLACE).count() > 0);
     h.get_by_label(method_words::EVERY_CLASS);
     let slider = h.get_by_role_and_label(Role::Slider, "Layer, panel 1");
     assert!(slider.accesskit_node().is_disabled());

@@ -192,3 +192,26 @@ fn one_panel_has_nothing_to_be_laid_over() {
     steps(&mut h, 3);
     assert!(errors(h.state())[0].contains("one panel"));
 }
+
+#[test]
+fn a_case_whose_last_panel_is_gone_goes_with_it() {
+    let other = asset("assets/samples/child-normal.png");
+    let mut h = large_with(&[other]);
+    h.key_press(Key::Num1);
+    steps(&mut h, 3);
+    h.state_mut().send(Command::CompareImage);
+    until(&mut h, "both X-rays", |app| {
+        app.is_complete() && app.session().picture().unwrap().name == "child-normal.png"
+    });
+    assert_eq!(h.state().grid().panels.len(), 2);
+    // The first X-ray's panel goes: the second X-ray is the only one.
+    h.state_mut().send(Command::RemovePanel(0));
+    until(&mut h, "one case", |app| {
+        app.is_complete() && app.exhibit().is_some_and(|e| e.cases.len() == 1)
+    });
+    assert_eq!(
+        h.state().session().picture().unwrap().name,
+        "child-normal.png"
+    );
+    assert_eq!(h.state().grid().case_of(0), 0);
+}

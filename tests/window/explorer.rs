@@ -308,10 +308,20 @@ fn denoising_says_what_it_does_to_this_map() {
 
 #[test]
 fn everything_is_there_at_twice_the_pixels() {
-    let mut h = window();
-    h.set_pixels_per_point(2.0);
-    h.set_size(vec2(2560.0, 1600.0));
-    steps(&mut h, 3);
+    let options = Options {
+        model: ModelSource::Demo,
+        image: Some(ImageSource::Path(sample())),
+        device: DeviceChoice::Cpu,
+        ..Options::default()
+    };
+    let mut h = Harness::builder()
+        .with_size([1280.0, 800.0])
+        .with_pixels_per_point(2.0)
+        .with_max_steps(60)
+        .with_step_dt(1.0 / 60.0)
+        .build_eframe(move |cc| {
+            App::new(&cc.egui_ctx, &options, Box::new(FakePicker::default())).unwrap()
+        });
     until(&mut h, "maps", App::is_complete);
     assert_eq!(h.query_all_by_role(Role::Image).count(), 4);
     for i in 0..4 {

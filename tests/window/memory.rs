@@ -88,7 +88,7 @@ fn every_change_can_be_taken_back_and_made_again() {
 fn another_picture_and_regions_are_taken_back_too() {
     let mut h = large();
     h.get_by_role_and_label(Role::Button, camlens::text::region::ADD_BOX)
-        .click();
+        .click_accesskit();
     steps(&mut h, 3);
     assert_eq!(h.state().regions().list.len(), 1);
     let other = camlens::session::samples::SAMPLES
@@ -125,7 +125,7 @@ fn a_session_is_saved_and_restored_as_it_was() {
     h.state_mut().send(Command::Compare);
     h.state_mut().send(Command::ZoomIn);
     h.get_by_role_and_label(Role::Button, camlens::text::region::ADD_ELLIPSE)
-        .click();
+        .click_accesskit();
     until(&mut h, "both cases", App::is_complete);
     h.key_press_modifiers(Modifiers::COMMAND, Key::S);
     until(&mut h, "the file", |_| path.exists());
@@ -271,4 +271,19 @@ fn light_colours_are_remembered() {
     drop(h);
     let h = remembering(dir.path(), Some(sample()));
     assert_eq!(h.ctx.theme(), egui::Theme::Light);
+}
+
+#[test]
+fn a_run_in_which_nothing_is_done_leaves_the_last_session_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut h = remembering(dir.path(), Some(sample()));
+    h.state_mut().send(Command::Preset(Preset::Methods));
+    until(&mut h, "six maps", App::is_complete);
+    eframe::App::on_exit(h.state_mut(), None);
+    let last = dir.path().join("last.camlens");
+    let before = std::fs::read(&last).unwrap();
+    let mut h = remembering(dir.path(), None);
+    steps(&mut h, 20);
+    eframe::App::on_exit(h.state_mut(), None);
+    assert_eq!(std::fs::read(&last).unwrap(), before);
 }

@@ -40,7 +40,11 @@ pub(super) fn cell_ui(app: &mut App, ui: &mut Ui, panel: usize, rect: Rect) -> O
     let height = if small { SMALL_HEADER } else { HEADER };
     let top = Rect::from_min_size(rect.min, vec2(rect.width(), height));
     carry_ui(app, ui, panel, top, rect);
-    let header = top.shrink2(vec2(12.0, if small { 2.0 } else { 6.0 }));
+    let header = top.shrink2(if small {
+        vec2(6.0, 2.0)
+    } else {
+        vec2(12.0, 6.0)
+    });
     ui.scope_builder(UiBuilder::new().max_rect(header), |ui| {
         if let Some(now) = app.grid.panels.get(panel).cloned() {
             header_ui(app, ui, panel, &now, small);
@@ -92,17 +96,17 @@ fn header_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &Panel, small: bool)
     ui.spacing_mut().item_spacing.y = 0.0;
     ui.spacing_mut().interact_size.y = 24.0;
     ui.spacing_mut().button_padding.y = 2.0;
-    title_ui(app, ui, panel, now);
+    title_ui(app, ui, panel, now, small);
     if !small && !app.case_at(panel).stops.list.is_empty() {
         rail_ui(app, ui, panel, now);
     }
 }
 
 /// The method's menu, the layer, what sets the panel apart, and what can be done with it.
-fn title_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &Panel) {
+fn title_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &Panel, small: bool) {
     let p = theme::palette(ui);
     ui.horizontal(|ui| {
-        method_menu_ui(app, ui, panel, now.method);
+        method_menu_ui(app, ui, panel, now.method, small);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 6.0;
             more_ui(app, ui, panel, now);
@@ -137,8 +141,13 @@ fn title_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &Panel) {
                 if app.cases.len() > 1 {
                     name = format!("{} · {name}", words::CASE_NAMES[now.case.min(1)]);
                 }
-                let name = RichText::new(name).font(theme::medium(theme::size::BODY));
-                ui.add(Label::new(name).truncate());
+                let size = if small {
+                    theme::size::SMALL
+                } else {
+                    theme::size::BODY
+                };
+                let text = RichText::new(&name).font(theme::medium(size));
+                ui.add(Label::new(text).truncate()).on_hover_text(name);
             }
         });
     });

@@ -1,8 +1,8 @@
 //! The right side: how maps are processed and shown, for all panels or one.
 
 use egui::{
-    Align, Button, Checkbox, ComboBox, DragValue, Layout, Mesh, Rect, RichText, Sense, Shape, Ui,
-    pos2, vec2,
+    Align, Button, Checkbox, ComboBox, DragValue, Label, Layout, Mesh, Rect, RichText, Sense,
+    Shape, Ui, pos2, vec2,
 };
 
 use super::grey::grey_ui;
@@ -169,9 +169,10 @@ fn denoise_words_ui(app: &App, ui: &mut Ui) {
     lines.extend(own.map(|param| words::denoise_own(method.label, param.help)));
     let muted = theme::palette(ui).muted;
     for line in lines {
-        ui.label(RichText::new(line).small().color(muted));
+        let text = RichText::new(&line).small().color(muted);
+        ui.add(Label::new(text).truncate()).on_hover_text(line);
     }
-    ui.add_space(space::S);
+    ui.add_space(space::XS);
 }
 
 /// The largest value of a map's shown sign, of which the threshold is a share.

@@ -14,7 +14,7 @@ use crate::ui::App;
 use crate::ui::command::Command;
 use crate::ui::state::{Duel, Look, Overlap};
 use crate::ui::theme;
-use crate::ui::widgets::colour_scale_ui;
+use crate::ui::widgets::{Count, colour_scale_ui};
 
 /// Height of the row above the picture.
 const HEADER: f32 = 40.0;
@@ -283,6 +283,6 @@ fn difference_ui(app: &mut App, ui: &Ui, duel: Duel, area: Rect, well: Rect) {
         RANGE,
         &look,
         value,
-        words::UNIT,
+        Count::Shares,
     );
 }

@@ -17,16 +17,27 @@ use crate::ui::widgets::{section_ui, text_box_ui};
 /// Height of the list.
 const LIST: f32 = 420.0;
 
-pub(super) fn method_menu_ui(app: &mut App, ui: &mut Ui, panel: usize, now: &'static str) {
+/// The menu; `small` where it shares one row with everything else.
+pub(super) fn method_menu_ui(
+    app: &mut App,
+    ui: &mut Ui,
+    panel: usize,
+    now: &'static str,
+    small: bool,
+) {
     let Ok(method) = catalogue::find(now) else {
         return;
     };
     let mut chosen: Option<&'static Method> = None;
+    let font = theme::semibold(match small {
+        true => theme::size::BODY - 0.5,
+        false => theme::size::HEADING,
+    });
     let combo = ui.name_inputs(window::method_of_panel(panel + 1), |ui| {
-        ui.spacing_mut().button_padding.x = 8.0;
+        ui.spacing_mut().button_padding.x = if small { 4.0 } else { 8.0 };
         ComboBox::from_id_salt(("method", panel))
-            .selected_text(RichText::new(method.label).font(theme::semibold(theme::size::HEADING)))
-            .width(128.0)
+            .selected_text(RichText::new(method.label).font(font))
+            .width(if small { 40.0 } else { 128.0 })
             .height(LIST + 60.0)
             .close_behavior(PopupCloseBehavior::CloseOnClickOutside)
             .show_ui(ui, |ui| {

@@ -18,7 +18,7 @@ use crate::ui::command::Command;
 use crate::ui::regions_draw;
 use crate::ui::theme;
 use crate::ui::viewport::Placed;
-use crate::ui::widgets::colour_scale_ui;
+use crate::ui::widgets::{Count, colour_scale_ui};
 
 /// Height of the colour scale below a picture.
 pub(super) const SCALE: f32 = 26.0;
@@ -79,7 +79,7 @@ pub(super) fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> O
         let value = app
             .hovered(panel)
             .and_then(|at| app.heats.get(panel)?.value_at(at));
-        colour_scale_ui(ui, scale, cell.range, &cell.look, value, words::RAW_UNIT);
+        colour_scale_ui(ui, scale, cell.range, &cell.look, value, Count::Raw);
         let id = ui.scope_id().with(("scale", panel));
         let bar = ui.interact(scale, id, Sense::hover());
         let label = catalogue::find(cell.key.as_ref().map_or("", |key| key.method.as_str()))

@@ -6,9 +6,18 @@ use super::figures;
 use crate::plan::Sign;
 use crate::post::ScaleRange;
 use crate::render::colormap;
-use crate::text::notice;
+use crate::text::{notice, window};
 use crate::ui::state::Look;
 use crate::ui::theme;
+
+/// What the numbers of a scale count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Count {
+    /// The map's raw units.
+    Raw,
+    /// Shares of other scales.
+    Shares,
+}
 
 const BAR: f32 = 6.0;
 /// From this width on the ends of a scale with both signs are said in words.
@@ -16,31 +25,32 @@ const WIDE: f32 = 260.0;
 /// Coloured steps of the bar.
 const STEPS: usize = 64;
 
-/// Draws the scale into `area`. `value` is what the pointer is on, where it is on something; `unit` is what the numbers
-/// count, in a word.
+/// Draws the scale into `area`. `value` is what the pointer is on, where it is on something; `count` is what the numbers
+/// count.
 pub(crate) fn colour_scale_ui(
     ui: &Ui,
     area: Rect,
     range: ScaleRange,
     look: &Look,
     value: Option<f32>,
-    unit: &str,
+    count: Count,
 ) {
     let font = theme::regular(theme::size::SMALL);
     let painter = ui.painter();
     let quiet = theme::ON_WELL_QUIET;
     let y = area.center().y;
     let signed = look.post.sign == Sign::Signed;
-    let ends = match signed && area.width() >= WIDE {
-        true => [
+    let numbers = [range.lo, range.hi].map(notice::number);
+    let ends = match (count, area.width() >= WIDE) {
+        (Count::Raw, true) if signed => [
             notice::bar_against(range.lo),
             notice::bar_in_favour(range.hi),
         ],
-        false => [range.lo, range.hi].map(notice::number),
-    };
-    let ends = match ends {
-        [lo, hi] if area.width() >= WIDE => [lo, format!("{hi} {unit}")],
-        ends => ends,
+        (Count::Raw, true) => {
+            let [lo, hi] = numbers;
+            [lo, window::raw(&hi)]
+        }
+        _ => numbers,
     };
     let [lo, hi] = ends;
     let lo = painter.text(
