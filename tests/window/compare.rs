@@ -30,7 +30,7 @@ fn two_x_rays_stand_in_the_same_grid() {
         .map(|s| asset(&format!("assets/samples/{}", s.file)))
         .find(|path| *path != sample())
         .unwrap();
-    let mut h = large_with(&[other.clone()]);
+    let mut h = large_with(&[other]);
     let before = methods(h.state());
     open_menu(&mut h, camlens::text::window::COMPARE, names::COMPARE_IMAGE);
     until(&mut h, "both X-rays", |app| {
