@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Result;
 use crate::export::{grey_png_bytes, rgb_png_bytes, write_whole};
 use crate::image::Image;
-use crate::image::display::{Display, render, render_grey};
+use crate::image::display::{Display, VoiFunction, render, render_grey};
 use crate::image::geometry::Affine;
 use crate::regions::{self, Subject};
 use crate::render::draw_regions;
@@ -31,6 +31,8 @@ pub struct Request {
     pub frame: usize,
     /// Grey levels.
     pub window: Wanted,
+    /// Shape of the window; `None` for the file's own.
+    pub function: Option<VoiFunction>,
     /// Turned after windowing.
     pub invert: bool,
     /// A file of regions, whose outlines are drawn.
@@ -46,9 +48,16 @@ pub fn run(request: &Request, out: &Path) -> Result<Vec<String>> {
     let image = Image::open_frame(&request.image, request.frame)?;
     let mut display = match &request.window {
         Wanted::Default => Display::default_for(&image),
-        Wanted::Window(center, width) => Display::window(*center, *width),
+        Wanted::Window(center, width) => {
+            let mut display = Display::window(*center, *width);
+            display.set_function(Display::function_of(&image));
+            display
+        }
         Wanted::Preset(name) => Display::preset(&image, name)?,
     };
+    if let Some(function) = request.function {
+        display.set_function(function);
+    }
     display.invert = request.invert;
     // Nothing of the header goes into the file.
     let notes = [("Software", APP), ("Comment", RESEARCH_ONLY)];

@@ -17,6 +17,22 @@ pub const OF_THE_FILE: &str = "As the file says";
 /// Hover text.
 pub const PRESETS_HINT: &str =
     "Windows of the file and usual ones. The network's input never depends on them";
+/// Choice of the window's shape.
+pub const FUNCTION: &str = "Function";
+/// Hover text.
+pub const FUNCTION_HINT: &str = "How grey rises from black to white (DICOM's VOI LUT function). A sigmoid bends softly into both";
+/// Shape that a table of the file gives.
+pub const TABLE: &str = "Table of the file";
+
+/// A shape in the menu, by its name on the command line.
+pub fn function(id: &str) -> &'static str {
+    match id {
+        "linear-exact" => "Linear exact",
+        "sigmoid" => "Sigmoid",
+        _ => "Linear",
+    }
+}
+
 /// Switch.
 pub const INVERT: &str = "Invert";
 /// Hover text.

@@ -1,7 +1,7 @@
 //! A DICOM file in the window: its grey levels by drag, number, preset and key, and whose picture it is.
 
 use camlens::image::Image;
-use camlens::image::display::Display;
+use camlens::image::display::{Display, VoiFunction};
 use camlens::text::grey as words;
 use camlens::text::window::picture_of_panel;
 use egui::{PointerButton, Vec2};
@@ -185,6 +185,35 @@ fn presets_of_the_file_and_inversion() {
         Display::preset(&image, "file2").unwrap().voi,
         h.state().grey_levels().unwrap().voi
     );
+}
+
+#[test]
+fn the_window_is_given_the_shape_of_a_sigmoid() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut h = window_on(&dicom(folder.path()));
+    h.get_by_role_and_label(Role::ComboBox, words::FUNCTION)
+        .scroll_to_me();
+    steps(&mut h, 30);
+    let darkest = |h: &Harness<'_, App>| {
+        let picture = h.state().exhibit().unwrap().picture.display.clone();
+        picture.pixels().map(|p| p.0[0]).min().unwrap()
+    };
+    assert!(darkest(&h) < 10);
+    h.get_by_role_and_label(Role::ComboBox, words::FUNCTION)
+        .click();
+    steps(&mut h, 3);
+    h.get_by_label(words::function(VoiFunction::Sigmoid.id()))
+        .click();
+    steps(&mut h, 3);
+    let display = h.state().grey_levels().unwrap();
+    assert_eq!(display.function(), Some(VoiFunction::Sigmoid));
+    assert_eq!(display.center_width(), [2000.0, 4000.0], "the window stays");
+    // 255 / (1 + exp(2)): a sigmoid is not yet black where a line is.
+    assert!((30..40).contains(&darkest(&h)), "{}", darkest(&h));
+    // A drag moves the window and keeps its shape.
+    right_drag(&mut h, vec2(-60.0, 0.0));
+    let display = h.state().grey_levels().unwrap();
+    assert_eq!(display.function(), Some(VoiFunction::Sigmoid));
 }
 
 #[test]

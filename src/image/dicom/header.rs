@@ -379,11 +379,7 @@ pub(super) fn facts(
             .map(|w| WindowFacts {
                 center: w.center,
                 width: w.width,
-                function: match w.function {
-                    VoiFunction::Linear => "linear",
-                    VoiFunction::LinearExact => "linear-exact",
-                    VoiFunction::Sigmoid => "sigmoid",
-                },
+                function: w.function.id(),
                 explanation: w.name,
             })
             .collect(),

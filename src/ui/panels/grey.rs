@@ -3,7 +3,7 @@
 
 use egui::{Button, Checkbox, ComboBox, DragValue, PointerButton, Response, RichText, Ui};
 
-use crate::image::display::Display;
+use crate::image::display::{Display, VoiFunction};
 use crate::text::grey as words;
 use crate::ui::App;
 use crate::ui::command::Command;
@@ -80,6 +80,28 @@ pub(super) fn grey_ui(app: &mut App, ui: &mut Ui) {
         {
             app.send(Command::ResetGrey);
         }
+    });
+    ui.horizontal(|ui| {
+        let muted = theme::palette(ui).muted;
+        let label = ui.label(RichText::new(words::FUNCTION).small().color(muted));
+        let now = display.function();
+        ComboBox::from_id_salt("voi-function")
+            .selected_text(now.map_or(words::TABLE, |f| words::function(f.id())))
+            .width(110.0)
+            .show_ui(ui, |ui| {
+                for function in VoiFunction::ALL {
+                    let chosen = now == Some(function);
+                    if ui
+                        .selectable_label(chosen, words::function(function.id()))
+                        .clicked()
+                    {
+                        display.set_function(function);
+                    }
+                }
+            })
+            .response
+            .on_hover_text(words::FUNCTION_HINT)
+            .labelled_by(label.id);
     });
     ui.add(Checkbox::new(&mut display.invert, words::INVERT))
         .on_hover_text(words::INVERT_HINT);

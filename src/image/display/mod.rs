@@ -4,8 +4,9 @@
 //! A picture is inverted *after* its window is applied, as the standard has it. Nothing here touches what a
 //! model sees.
 
-use ::image::{GrayImage, Rgb, RgbImage};
-use rayon::prelude::*;
+mod render;
+
+pub use render::{render, render_grey};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,20 @@ pub enum VoiFunction {
     LinearExact,
     /// `1 / (1 + exp(-4 (x - center) / width))`.
     Sigmoid,
+}
+
+impl VoiFunction {
+    /// All of them, in the order of menus.
+    pub const ALL: [Self; 3] = [Self::Linear, Self::LinearExact, Self::Sigmoid];
+
+    /// The name on the command line and in what `inspect` prints.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::LinearExact => "linear-exact",
+            Self::Sigmoid => "sigmoid",
+        }
+    }
 }
 
 /// A window, in modality units (after rescale).
@@ -203,6 +218,12 @@ impl Display {
         Self::default_for(image)
     }
 
+    /// The shape of the file's own windows; linear where it says nothing.
+    pub fn function_of(image: &Image) -> VoiFunction {
+        let windows = &image.presentation.windows;
+        windows.first().map(|w| w.function).unwrap_or_default()
+    }
+
     /// A window by center and width, linear.
     pub fn window(center: f64, width: f64) -> Self {
         Self {
@@ -226,6 +247,35 @@ impl Display {
                 [f64::from(lut.first) + count / 2.0, count]
             }
         }
+    }
+
+    /// Shape of the window; `None` for a table, which has its own. A range from black to white is
+    /// [`VoiFunction::LinearExact`].
+    pub fn function(&self) -> Option<VoiFunction> {
+        match &self.voi {
+            Voi::Window(window) => Some(window.function),
+            Voi::Range { .. } => Some(VoiFunction::LinearExact),
+            Voi::Lut(_) => None,
+        }
+    }
+
+    /// Gives the window another shape, at the center and width that it has; a table becomes a window over the values
+    /// that it tells apart.
+    pub fn set_function(&mut self, function: VoiFunction) {
+        if self.function() == Some(function) {
+            return;
+        }
+        let [center, width] = self.center_width();
+        let least = match function {
+            VoiFunction::Linear => 1.0,
+            VoiFunction::LinearExact | VoiFunction::Sigmoid => 1e-6,
+        };
+        self.voi = Voi::Window(Window {
+            center,
+            width: width.max(least),
+            function,
+            name: String::new(),
+        });
     }
 
     /// Moves the window; a sigmoid stays one, a table becomes a straight line.
@@ -403,81 +453,4 @@ fn range(shown: &Presentation, ends: [f32; 2]) -> Voi {
         lo: a.min(b),
         hi: a.max(b),
     }
-}
-
-/// Levels of all values that the image can have, where they are whole numbers of at most 16 bits.
-fn table(image: &Image, display: &Display) -> Option<Vec<u8>> {
-    let whole = image.origin.bits <= 16 && image.max_value <= 65_535.0;
-    whole.then(|| {
-        (0..image.max_value as usize + 1)
-            .into_par_iter()
-            .with_min_len(1024)
-            .map(|v| display.level(&image.presentation, v as f32))
-            .collect()
-    })
-}
-
-/// Pixels that one task takes.
-const CHUNK: usize = 1 << 16;
-
-fn plane_levels(image: &Image, plane: &[f32], display: &Display, table: Option<&[u8]>) -> Vec<u8> {
-    let mut levels = vec![0; plane.len()];
-    let chunks = levels.par_chunks_mut(CHUNK).zip(plane.par_chunks(CHUNK));
-    match table {
-        Some(table) => chunks.for_each(|(levels, values)| {
-            for (level, &v) in levels.iter_mut().zip(values) {
-                *level = table.get(v as usize).copied().unwrap_or(u8::MAX);
-            }
-        }),
-        None => chunks.for_each(|(levels, values)| {
-            for (level, &v) in levels.iter_mut().zip(values) {
-                *level = display.level(&image.presentation, v);
-            }
-        }),
-    }
-    levels
-}
-
-/// The picture as 8-bit grey, of its stored size. Colour is shown by its luma.
-pub fn render_grey(image: &Image, display: &Display) -> GrayImage {
-    let table = table(image, display);
-    let levels = if image.channels == 3 {
-        plane_levels(image, &image.grey(), display, table.as_deref())
-    } else {
-        plane_levels(image, image.plane(0), display, table.as_deref())
-    };
-    GrayImage::from_raw(image.width as u32, image.height as u32, levels).unwrap_or_default()
-}
-
-/// The picture as 8-bit red, green and blue, of its stored size; grey pictures have three equal channels.
-pub fn render(image: &Image, display: &Display) -> RgbImage {
-    let table = table(image, display);
-    let planes: Vec<Vec<u8>> = (0..image.channels)
-        .map(|channel| plane_levels(image, image.plane(channel), display, table.as_deref()))
-        .collect();
-    let mut picture = RgbImage::new(image.width as u32, image.height as u32);
-    let pixels: &mut [u8] = picture.as_mut();
-    match planes.as_slice() {
-        [red, green, blue] => pixels
-            .par_chunks_mut(3 * CHUNK)
-            .zip(red.par_chunks(CHUNK))
-            .zip(green.par_chunks(CHUNK))
-            .zip(blue.par_chunks(CHUNK))
-            .for_each(|(((pixels, red), green), blue)| {
-                for (((pixel, r), g), b) in pixels.chunks_exact_mut(3).zip(red).zip(green).zip(blue)
-                {
-                    pixel.copy_from_slice(&Rgb([*r, *g, *b]).0);
-                }
-            }),
-        [grey, ..] => pixels
-            .par_chunks_mut(3 * CHUNK)
-            .zip(grey.par_chunks(CHUNK))
-            .for_each(|(pixels, grey)| {
-                for (pixel, level) in pixels.chunks_exact_mut(3).zip(grey) {
-                    pixel.fill(*level);
-                }
-            }),
-        [] => {}
-    }
-    picture
 }
