@@ -15,8 +15,6 @@ use super::progress_bar;
 use crate::error::Result;
 use crate::job::Job;
 use crate::model::{Layer, Model};
-#[cfg(feature = "gui")]
-use crate::plan::ImageSource;
 use crate::plan::ModelSource;
 use crate::session::{Analysis, Finding, Picture, bench, comparison, fact_lines, grid, save_facts};
 use crate::text::{fact, fault, notice};
@@ -316,7 +314,7 @@ fn bench_table(report: &bench::Report) -> String {
 pub(super) fn window(args: WindowArgs) -> Result<ExitCode> {
     let (session, image) = match args.image {
         Some(path) if crate::ui::looks_like_session(&path) => (Some(path), None),
-        image => (None, image.map(ImageSource::Path)),
+        image => (None, image.map(|path| args.frame.of(path))),
     };
     crate::ui::run(crate::ui::Options {
         model: args.model.map_or(ModelSource::Demo, ModelSource::Path),

@@ -17,8 +17,9 @@ use crate::text::inspect as words;
 pub(super) fn view(args: &ViewArgs) -> Result<ExitCode> {
     let request = view::Request {
         image: args.image.clone(),
-        frame: args.frame - 1,
+        frame: args.frame.place(),
         window: args.window.clone().unwrap_or(view::Wanted::Default),
+        function: args.voi,
         invert: args.invert,
         regions: args.regions.clone(),
     };
@@ -47,7 +48,12 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<ExitCode> {
         .clone()
         .map_or(ModelSource::Demo, ModelSource::Path);
     let model = Model::open_on(&source, None, &GivenFacts::default(), DeviceChoice::Cpu)?;
-    let found = inspect::inspect(&args.image, args.frame - 1, &model, args.model.is_some())?;
+    let found = inspect::inspect(
+        &args.image,
+        args.frame.place(),
+        &model,
+        args.model.is_some(),
+    )?;
     if args.json {
         print_json(&found)?;
     } else {

@@ -7,6 +7,7 @@ use super::analysis::Analysis;
 use super::figure::{Exhibit, ExhibitCase, ExhibitPanel};
 use super::grid::{plan_target, resolve_target};
 use super::picture::Picture;
+use super::regions::open_regions;
 use super::samples;
 use crate::error::Result;
 use crate::explain::catalogue;
@@ -20,7 +21,7 @@ use crate::text::{APP, RESEARCH_ONLY, fault};
 
 /// A figure that is to be made.
 pub struct Comparison {
-    /// Network, image, target, layers, and how maps are shown; its methods are not read.
+    /// Network, image, target, layers, regions to outline, and how maps are shown; its methods are not read.
     pub plan: Plan,
     /// Methods with parameters, one row each.
     pub rows: Vec<(String, Values)>,
@@ -52,6 +53,15 @@ pub fn run(comparison: &Comparison, out: &Path, job: &Job) -> Result<Vec<String>
     }
     let mut picture = Picture::open(&plan.image)?;
     let input = Arc::new(picture.input_for(&model)?);
+    let mut notices = model.notices.clone();
+    let regions = match &plan.regions {
+        Some(path) => {
+            let regions = open_regions(path, &picture, &plan.image)?;
+            notices.extend(regions.notices);
+            regions.list
+        }
+        None => Vec::new(),
+    };
     if let Some(mask) = mask_of(comparison)? {
         picture.display = Arc::new(outlined(&picture, &mask)?);
     }
@@ -90,7 +100,7 @@ pub fn run(comparison: &Comparison, out: &Path, job: &Job) -> Result<Vec<String>
         cases: vec![ExhibitCase {
             findings: analysis.findings(),
             picture: Arc::new(picture),
-            regions: Vec::new(),
+            regions,
             model: Arc::clone(&model),
         }],
         panels,
@@ -99,19 +109,21 @@ pub fn run(comparison: &Comparison, out: &Path, job: &Job) -> Result<Vec<String>
     let figure = exhibit.render(comparison.scale)?;
     let notes = [("Software", APP), ("Disclaimer", RESEARCH_ONLY)];
     write_whole(out, &png_bytes(&figure, &notes)?)?;
-    Ok(model.notices.clone())
+    Ok(notices)
 }
 
 /// The picture of where the finding is.
 fn mask_of(comparison: &Comparison) -> Result<Option<Image>> {
     match (&comparison.mask, &comparison.plan.image) {
         (Some(path), _) => Image::open(path).map(Some),
+        // Regions that the user gives take the place of the sample's own.
+        (None, _) if comparison.plan.regions.is_some() => Ok(None),
         (None, ImageSource::Sample(name)) => {
             let sample = samples::find(name)?;
             let read = |bytes| Image::from_bytes(&sample.file, None, bytes);
             sample.mask.map(read).transpose()
         }
-        (None, ImageSource::Path(_)) => Ok(None),
+        (None, _) => Ok(None),
     }
 }
 
