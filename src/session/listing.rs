@@ -58,22 +58,54 @@ pub struct Listing {
 /// # Errors
 /// The folder or directory cannot be read, or the user stopped.
 pub fn list(path: &Path, job: &Job) -> Result<Listing> {
-    let mut listing = Listing::default();
     let mut paths = Vec::new();
-    let root = if path.is_dir() {
+    if path.is_dir() {
         let mut whole = true;
         walk(path, 0, &mut paths, &mut whole)?;
-        if !whole {
-            listing.notices.push(notice::list_is_cut(MAX_ENTRIES));
+        return entries(path, paths, whole, job);
+    }
+    let root = path.parent().unwrap_or(Path::new(""));
+    paths.extend(directory_files(root, probe(path)?).unwrap_or_else(|| vec![path.to_path_buf()]));
+    entries(root, paths, true, job)
+}
+
+/// Lists files and folders that were chosen one by one, for example dropped together. Names are told below the folder
+/// that all of them lie in.
+///
+/// # Errors
+/// A folder cannot be read, or the user stopped. A file that cannot be read is listed with its problem.
+pub fn list_files(chosen: &[PathBuf], job: &Job) -> Result<Listing> {
+    let (mut paths, mut whole) = (Vec::new(), true);
+    for path in chosen {
+        if path.is_dir() {
+            walk(path, 0, &mut paths, &mut whole)?;
+        } else if paths.len() < MAX_ENTRIES {
+            paths.push(path.clone());
+        } else {
+            whole = false;
         }
-        path
-    } else {
-        let root = path.parent().unwrap_or(Path::new(""));
-        paths.extend(
-            directory_files(root, probe(path)?).unwrap_or_else(|| vec![path.to_path_buf()]),
-        );
-        root
-    };
+    }
+    let mut seen = BTreeSet::new();
+    paths.retain(|path| seen.insert(path.clone()));
+    entries(&folder_of(chosen), paths, whole, job)
+}
+
+/// The folder that all paths lie in, however deep.
+fn folder_of(paths: &[PathBuf]) -> PathBuf {
+    let mut folders = paths.iter().map(|path| path.parent().unwrap_or(path));
+    let first = folders.next().unwrap_or(Path::new("")).to_path_buf();
+    folders.fold(first, |common, folder| {
+        let same = common.components().zip(folder.components());
+        same.take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+    })
+}
+
+/// Looks into every file.
+fn entries(root: &Path, mut paths: Vec<PathBuf>, whole: bool, job: &Job) -> Result<Listing> {
+    let mut listing = Listing::default();
+    if !whole {
+        listing.notices.push(notice::list_is_cut(MAX_ENTRIES));
+    }
     let mut seen: BTreeSet<PathBuf> = paths.iter().cloned().collect();
     let mut at = 0;
     while let Some(path) = paths.get(at).cloned() {

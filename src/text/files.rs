@@ -10,6 +10,11 @@ pub fn title(folder: &str) -> String {
     format!("Pictures in {folder}")
 }
 
+/// Heading of files that were chosen together.
+pub fn title_of_files(count: usize) -> String {
+    format!("{count} files")
+}
+
 /// A picture's size in a list.
 pub fn size([width, height]: [usize; 2]) -> String {
     format!("{width} × {height}")

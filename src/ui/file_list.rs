@@ -1,4 +1,4 @@
-//! The files of a folder or DICOMDIR: read on a thread, with thumbnails of the rows on screen.
+//! The files of a folder or DICOMDIR, or those that were dropped together: read on a thread, with thumbnails of the rows on screen.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,18 @@ use poll_promise::Promise;
 
 use crate::error::Result;
 use crate::job::Job;
-use crate::session::listing::{Listing, Thumbnails, list};
+use crate::session::listing::{Listing, Thumbnails, list, list_files};
+use crate::text::files as words;
 
 /// Longest side of a thumbnail, in pixels; rows are half as high in points.
 const THUMBNAIL: usize = 112;
 
 /// A list and what is known of it by now.
 pub(super) struct FileList {
-    pub(super) folder: PathBuf,
+    /// What it is a list of, in words.
+    pub(super) title: String,
+    /// Its first picture is to be opened once the list stands, with this file of regions.
+    first: Option<Option<PathBuf>>,
     listing: Promise<Result<Listing>>,
     thumbnails: Thumbnails,
     /// `None` where there will be none.
@@ -25,15 +29,38 @@ pub(super) struct FileList {
 impl FileList {
     /// Begins to list a folder.
     pub(super) fn open(ctx: &Context, folder: &Path) -> Self {
-        let (path, wake) = (folder.to_owned(), ctx.clone());
+        let name = folder.file_name().unwrap_or(folder.as_os_str());
+        let title = words::title(&name.to_string_lossy());
+        let path = folder.to_owned();
+        Self::begin(ctx, title, move || list(&path, &Job::default()))
+    }
+
+    /// Begins to list files that were chosen together; the first of the list is to be opened, with `regions` where there
+    /// is such a file among them.
+    pub(super) fn of_files(ctx: &Context, files: Vec<PathBuf>, regions: Option<PathBuf>) -> Self {
+        let title = words::title_of_files(files.len());
+        let list = Self::begin(ctx, title, move || list_files(&files, &Job::default()));
+        Self {
+            first: Some(regions),
+            ..list
+        }
+    }
+
+    fn begin(
+        ctx: &Context,
+        title: String,
+        make: impl FnOnce() -> Result<Listing> + Send + 'static,
+    ) -> Self {
+        let wake = ctx.clone();
         let listing = Promise::spawn_thread("camlens-list", move || {
-            let listing = list(&path, &Job::default());
+            let listing = make();
             wake.request_repaint();
             listing
         });
         let wake = ctx.clone();
         Self {
-            folder: folder.to_owned(),
+            title,
+            first: None,
             listing,
             thumbnails: Thumbnails::start(THUMBNAIL, move || wake.request_repaint()),
             textures: HashMap::new(),
@@ -60,6 +87,13 @@ impl FileList {
             self.thumbnails.want(path);
         }
         self.textures.get(path)?.as_ref()
+    }
+
+    /// The picture that is to be opened now that the list stands, with its file of regions; once.
+    pub(super) fn take_first(&mut self) -> Option<(PathBuf, Option<PathBuf>)> {
+        self.listing()?;
+        let regions = self.first.take()?;
+        Some((self.neighbour(Path::new(""), 0)?, regions))
     }
 
     /// The picture that stands so many places from `now`; the first where `now` is not in the list.

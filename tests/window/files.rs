@@ -96,3 +96,74 @@ fn keys_without_a_folder_say_what_to_do() {
     let said = format!("{:?}", h.state().messages());
     assert!(said.contains("DICOMDIR"), "{said}");
 }
+
+#[test]
+fn files_dropped_together_are_a_list_and_the_first_is_shown() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    let regions = path("regions.json");
+    let coco = r#"{"images":[{"id":1,"file_name":"b.dcm","width":64,"height":64}],
+        "categories":[{"id":1,"name":"Pneumonia"}],
+        "annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[10,20,30,20]}]}"#;
+    std::fs::write(&regions, coco).unwrap();
+    // As many as a study may have.
+    let mut names: Vec<PathBuf> = (0..100).map(|i| path(&format!("z{i}.png"))).collect();
+    for copy in &names {
+        std::fs::copy(sample(), copy).unwrap();
+    }
+    names.extend(["a.dcm", "b.dcm", "broken.png"].map(path));
+    names.push(regions);
+    let mut h = window();
+    for name in names {
+        h.input_mut().dropped_files.push(Arc::new(Dropped(name)));
+    }
+    until(&mut h, "the first of the list", |app| {
+        app.is_complete() && app.session().picture().is_some_and(|p| p.name == "b.dcm")
+    });
+    assert!(h.query_by_label(&words::title_of_files(103)).is_some());
+    assert!(h.query_by_role_and_label(Role::Button, "a.dcm").is_some());
+    assert!(errors(h.state()).is_empty(), "{:?}", errors(h.state()));
+    until(&mut h, "its regions", |app| app.regions().list.len() == 1);
+    // Thumbnails come for the rows on screen.
+    let start = Instant::now();
+    while !thumbnails(&h) {
+        assert!(start.elapsed() < PATIENCE, "no thumbnail came");
+        std::thread::sleep(Duration::from_millis(5));
+        h.step();
+    }
+    h.key_press(Key::Escape);
+    steps(&mut h, 3);
+    h.key_press(Key::N);
+    until(&mut h, "the next of the list", |app| {
+        app.session().picture().is_some_and(|p| p.name == "a.dcm")
+    });
+}
+
+/// Whether small pictures are painted in the list.
+fn thumbnails(h: &Harness<'_, App>) -> bool {
+    let manager = h.ctx.tex_manager();
+    let manager = manager.read();
+    let count = manager
+        .allocated()
+        .filter(|(_, meta)| meta.name == "thumbnail")
+        .count();
+    count >= 3
+}
+
+#[test]
+fn of_several_networks_dropped_together_one_is_opened_and_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut h = window();
+    for name in ["one.safetensors", "two.safetensors"] {
+        let path = folder.path().join(name);
+        std::fs::copy(asset("models/demo/model.safetensors"), &path).unwrap();
+        h.input_mut().dropped_files.push(Arc::new(Dropped(path)));
+    }
+    h.step();
+    let said = errors(h.state());
+    assert!(
+        said.iter()
+            .any(|m| m.contains("one.safetensors") && m.contains("1 more")),
+        "{said:?}"
+    );
+}

@@ -1,4 +1,4 @@
-//! The sheet that lists a folder's files.
+//! The sheet that lists files: a folder's, or those that were dropped together.
 
 use std::path::PathBuf;
 
@@ -20,9 +20,7 @@ pub(super) fn files_ui(app: &mut App, ui: &mut Ui) -> Option<PathBuf> {
     let now = app.open_file().map(PathBuf::from);
     let p = theme::palette(ui);
     let list = app.files.as_mut()?;
-    let name = list.folder.file_name().unwrap_or(list.folder.as_os_str());
-    let title = words::title(&name.to_string_lossy());
-    ui.label(egui::RichText::new(title).font(theme::semibold(theme::size::TITLE)));
+    ui.label(egui::RichText::new(&list.title).font(theme::semibold(theme::size::TITLE)));
     ui.add_space(space::S);
     ui.set_min_size(vec2(520.0, 0.0));
     let entries: Vec<Entry> = match list.listing() {
