@@ -34,6 +34,8 @@ mod faults;
 mod files;
 #[path = "window/find.rs"]
 mod find;
+#[path = "window/frames.rs"]
+mod frames;
 #[path = "window/grey.rs"]
 mod grey;
 #[path = "window/memory.rs"]

@@ -119,7 +119,7 @@ impl Exhibit {
             panels.push(drawn);
         }
         let figure = Figure {
-            title: distinct(self.cases.iter().map(|case| case.picture.name.clone())).join("  ·  "),
+            title: distinct(self.cases.iter().map(|case| case.picture.full_name())).join("  ·  "),
             subtitle: distinct(
                 pairs
                     .iter()
@@ -142,12 +142,12 @@ impl Exhibit {
     fn told_apart(&self, panel: &ExhibitPanel, case: &ExhibitCase) -> Vec<String> {
         let (mut by_picture, mut by_network) = (false, false);
         for other in &self.cases {
-            by_picture |= other.picture.sha256 != case.picture.sha256;
+            by_picture |= other.picture.key() != case.picture.key();
             by_network |= other.model.sha256 != case.model.sha256;
         }
         let by_target = self.panels.iter().any(|p| p.target != panel.target);
         [
-            by_picture.then(|| case.picture.name.clone()),
+            by_picture.then(|| case.picture.full_name()),
             by_network.then(|| case.model.name.clone()),
             by_target.then(|| case.objective_name(&panel.target)),
         ]

@@ -160,6 +160,10 @@ pub fn run(plan: &Plan, out: &Path, job: &Job) -> Result<Report> {
         fields.insert("attention_logits".to_owned(), json!(logits));
         fields.insert("attention_finding".to_owned(), json!(finding));
     }
+    if let [frame, frames @ (2..)] = picture.frame {
+        manifest["image"]["frame"] = json!(frame);
+        manifest["image"]["frames"] = json!(frames);
+    }
     if let Some(truth) = &truth {
         manifest["regions"] = truth.manifest(&label);
     }

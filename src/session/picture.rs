@@ -26,6 +26,8 @@ pub struct Picture {
     pub display: Arc<::image::RgbImage>,
     /// What to know about it.
     pub notices: Vec<String>,
+    /// The frame that it is, from 1, and how many the file has.
+    pub frame: [usize; 2],
     content: Content,
 }
 
@@ -48,13 +50,17 @@ impl Picture {
                 let image = Image::from_bytes(&sample.file, None, sample.bytes)?;
                 Ok(Self::of_image(sample.title.clone(), image))
             }
-            ImageSource::Path(path) => match ready_kind(path) {
-                Some(kind) => Self::open_ready(path, kind),
-                None => {
-                    let image = Image::open(path)?;
-                    Ok(Self::of_image(image.origin.name.clone(), image))
+            ImageSource::Path(path) | ImageSource::Frame { path, .. } => {
+                let frame = source.frame().get();
+                match ready_kind(path) {
+                    Some(_) if frame > 1 => Err(fault::no_such_frame(path, frame)),
+                    Some(kind) => Self::open_ready(path, kind),
+                    None => {
+                        let image = Image::open_frame(path, frame - 1)?;
+                        Ok(Self::of_image(image.origin.name.clone(), image))
+                    }
                 }
-            },
+            }
         }
     }
 
@@ -64,6 +70,10 @@ impl Picture {
             sha256: image.origin.sha256.clone(),
             display: Arc::new(render(&image, &Display::at_first(&image))),
             notices: image.notices.clone(),
+            frame: image
+                .record
+                .as_ref()
+                .map_or([1, 1], |r| [r.facts.frame, r.facts.frames.max(1)]),
             content: Content::Image(Arc::new(image)),
         }
     }
@@ -87,6 +97,7 @@ impl Picture {
             sha256: sha256_hex(&bytes),
             display: Arc::new(render(&image, &Display::at_first(&image))),
             notices: vec![notice::ready_input()],
+            frame: [1, 1],
             content: Content::Ready(input),
         })
     }
@@ -114,6 +125,7 @@ impl Picture {
             sha256: self.sha256.clone(),
             display: picture,
             notices: self.notices.clone(),
+            frame: self.frame,
             content,
         }
     }
@@ -133,6 +145,37 @@ impl Picture {
                 let image = Image::from_values(&self.name, self.size(), 3, values, 255.0)?;
                 Ok(Arc::new(image))
             }
+        }
+    }
+
+    /// Whether `other` is of the same file, perhaps another frame of it, and of the same size.
+    pub fn is_of_same_file(&self, other: &Self) -> bool {
+        self.sha256 == other.sha256 && self.size() == other.size()
+    }
+
+    /// The name, and of a file of several frames which one.
+    pub fn full_name(&self) -> String {
+        match self.frame {
+            [_, 0 | 1] => self.name.clone(),
+            [frame, frames] => notice::frame_of_file(&self.name, frame, frames),
+        }
+    }
+
+    /// What tells it from every other picture: the hash of its file, and the frame where it is not the first.
+    pub fn key(&self) -> String {
+        match self.frame[0] {
+            0 | 1 => self.sha256.clone(),
+            frame => format!("{}#{frame}", self.sha256),
+        }
+    }
+
+    /// What files about it are named after: its name without ending, with the frame where there are several.
+    pub fn stem(&self) -> String {
+        let stem = Path::new(&self.name).file_stem().unwrap_or_default();
+        let stem = stem.to_string_lossy();
+        match self.frame {
+            [_, 0 | 1] => stem.into_owned(),
+            [frame, _] => format!("{stem} {} {frame}", notice::FRAME),
         }
     }
 

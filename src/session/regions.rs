@@ -20,8 +20,8 @@ use crate::text::{fault, notice};
 pub fn open_regions(path: &Path, picture: &Picture, source: &ImageSource) -> Result<Regions> {
     let image = match source {
         // While another picture fails to open, the source is not that of the one that stands.
-        ImageSource::Path(path) if path.ends_with(&picture.name) => Some(path.as_path()),
-        _ => None,
+        ImageSource::Sample(_) => None,
+        source => source.path().filter(|path| path.ends_with(&picture.name)),
     };
     let subject = Subject {
         name: &picture.name,

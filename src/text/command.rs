@@ -9,6 +9,10 @@ pub const NEXT_FILE: &str = "Next picture of the folder";
 /// An action.
 pub const PREVIOUS_FILE: &str = "Previous picture of the folder";
 /// An action.
+pub const NEXT_FRAME: &str = "Next frame of the file";
+/// An action.
+pub const PREVIOUS_FRAME: &str = "Previous frame of the file";
+/// An action.
 pub const OPEN_MODEL: &str = "Open network…";
 /// An action.
 pub const OPEN_DEMO_MODEL: &str = "Use the built-in network";

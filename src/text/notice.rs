@@ -46,9 +46,17 @@ pub fn lateral_view(view: &str) -> String {
     )
 }
 
+/// In suggested names of files.
+pub const FRAME: &str = "frame";
+
+/// Which frame of a file, where it has several.
+pub fn frame_of_file(name: &str, frame: usize, frames: usize) -> String {
+    format!("{name}, frame {frame} of {frames}")
+}
+
 /// A folder with more files than a list takes.
 pub fn list_is_cut(most: usize) -> String {
-    format!("The folder holds more than {most} files; the first {most} are listed")
+    format!("There are more than {most} files; the first {most} are listed")
 }
 
 /// Values below 0.

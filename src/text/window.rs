@@ -209,11 +209,14 @@ pub const SAVE: &str = "Save";
 /// A dropped file has no path.
 pub const DROPPED_WITHOUT_PATH: &str = "What was dropped is not a file on this computer";
 
-/// More files were dropped than can be shown.
-pub fn dropped_too_many(opened: &str, others: usize) -> String {
-    format!(
-        "'{opened}' was opened; {others} other files were left out, one X-ray and one network are shown at a time"
-    )
+/// Kind of files of which one is open at a time.
+pub const MODELS: &str = "network";
+/// The same.
+pub const REGIONS: &str = "file of regions";
+
+/// More files of a kind were dropped than can be open.
+pub fn dropped_too_many(opened: &str, others: usize, kind: &str) -> String {
+    format!("'{opened}' was opened, {others} more left out: one {kind} is open at a time")
 }
 
 /// An export is done.
@@ -267,6 +270,19 @@ pub const FACTS: &str = "Facts…";
 /// Size of the open image.
 pub fn image_size([width, height]: [usize; 2]) -> String {
     format!("{width} × {height} px")
+}
+
+/// Field of the frame that is shown.
+pub const FRAME: &str = "Frame";
+/// Hover text.
+pub const FRAME_HINT: &str =
+    "This file holds several pictures. The network sees the one that is shown";
+/// The open file has one picture.
+pub const ONE_FRAME: &str = "This file has one frame";
+
+/// Behind the field.
+pub fn of_frames(frames: usize) -> String {
+    format!("of {frames}")
 }
 
 /// What the open network is; `input` is `[channels, rows, columns]`.

@@ -1,6 +1,7 @@
 //! What commands do, and how files come in and go out.
 
 use std::io::Read as _;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,6 +76,8 @@ impl App {
             Command::Files => self.say(Message::Error(words::NO_FOLDER.to_owned())),
             Command::NextFile => self.step_file(1),
             Command::PreviousFile => self.step_file(-1),
+            Command::NextFrame => self.step_frame(1),
+            Command::PreviousFrame => self.step_frame(-1),
             Command::Fit => self.see(self.grid.selected, Viewport::default()),
             Command::Invert => {
                 if let Some(mut display) = self.case().base.display() {
@@ -368,6 +371,29 @@ impl App {
         }
     }
 
+    /// Opens the frame so many places from the one that was last asked for; at the ends of the file nothing happens.
+    fn step_frame(&mut self, step: isize) {
+        let frames = self.case().picture.as_ref().map_or(1, |p| p.frame[1]);
+        if frames < 2 {
+            self.say(Message::Error(words::ONE_FRAME.to_owned()));
+            return;
+        }
+        let frame = self.case().frame_asked().saturating_add_signed(step);
+        self.open_frame(frame.clamp(1, frames));
+    }
+
+    /// Opens a frame, from 1, of the file on screen.
+    pub(super) fn open_frame(&mut self, frame: usize) {
+        let case = self.case();
+        if frame == case.frame_asked() {
+            return;
+        }
+        if let (Some(path), Some(frame)) = (case.open_file(), NonZeroUsize::new(frame)) {
+            let source = ImageSource::frame_of(path.to_owned(), frame);
+            self.open_image(source);
+        }
+    }
+
     /// Opens a file or folder as what it looks like.
     pub fn open_path(&mut self, path: &Path) {
         self.store.opened(path);
@@ -470,7 +496,19 @@ impl App {
         }
     }
 
-    /// Opens dropped files: one X-ray and one network at most.
+    /// Opens the first picture of a list that was waited for.
+    pub(super) fn follow_files(&mut self) {
+        let first = self.files.as_mut().and_then(FileList::take_first);
+        if let Some((path, regions)) = first {
+            if let Some(regions) = regions {
+                self.open_regions(&regions, true);
+            }
+            self.open_image(ImageSource::Path(path));
+        }
+    }
+
+    /// Opens dropped files: one network and one file of regions at most; of several X-rays the first, with a list of
+    /// all.
     pub(super) fn take_dropped(&mut self, ctx: &Context) {
         let dropped: Vec<PathBuf> = ctx.input(|i| {
             i.raw
@@ -489,25 +527,35 @@ impl App {
         let (regions, images): (Vec<PathBuf>, Vec<PathBuf>) = others
             .into_iter()
             .partition(|path| looks_like_regions(path));
-        let (model, image) = (models.first(), images.first());
-        if let Some(path) = regions.first() {
-            self.open_regions(path, image.is_some());
-        }
-        if model.is_none() && image.is_none() && regions.is_empty() {
+        if models.is_empty() && images.is_empty() && regions.is_empty() {
             self.say(Message::Error(words::DROPPED_WITHOUT_PATH.to_owned()));
         }
-        for path in model.into_iter().chain(image) {
-            self.open_path(path);
+        if let Some(model) = models.first() {
+            self.open_path(model);
         }
-        let opened = usize::from(model.is_some()) + usize::from(image.is_some());
-        let left = models.len() + images.len() - opened;
-        if left > 0
-            && let Some(name) = image.or(model).and_then(|path| path.file_name())
-        {
-            self.say(Message::Error(words::dropped_too_many(
-                &name.to_string_lossy(),
-                left,
-            )));
+        for (kind, one) in [(words::MODELS, &models), (words::REGIONS, &regions)] {
+            if let [first, others @ ..] = one.as_slice()
+                && !others.is_empty()
+            {
+                let name = first.file_name().unwrap_or_default().to_string_lossy();
+                let words = words::dropped_too_many(&name, others.len(), kind);
+                self.say(Message::Error(words));
+            }
+        }
+        let regions = regions.into_iter().next();
+        match images.as_slice() {
+            [] | [_] => {
+                if let Some(regions) = &regions {
+                    self.open_regions(regions, !images.is_empty());
+                }
+                if let Some(image) = images.first() {
+                    self.open_path(image);
+                }
+            }
+            _ => {
+                self.files = Some(FileList::of_files(ctx, images, regions));
+                self.sheet = Some(Sheet::Files);
+            }
         }
     }
 
@@ -518,11 +566,8 @@ impl App {
             self.say(Message::Error(words::EXPORT_LATER.to_owned()));
             return;
         };
-        let name = exhibit.cases.first().map(|case| case.picture.name.clone());
-        let name = name.unwrap_or_default();
-        let stem = Path::new(&name)
-            .file_stem()
-            .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let stem = exhibit.cases.first().map(|case| case.picture.stem());
+        let stem = stem.unwrap_or_default();
         let label = self.label_of(self.grid.selected);
         let name = format!(
             "{}.png",

@@ -174,7 +174,7 @@ impl App {
             app.say(Message::Error(words));
         }
         if app.store.keeps() {
-            if let Some(ImageSource::Path(path)) = &options.image {
+            if let Some(path) = options.image.as_ref().and_then(ImageSource::path) {
                 app.store.opened(path);
             }
             if app.store.last().is_some() && options.image.is_none() && options.session.is_none() {
@@ -499,6 +499,7 @@ impl eframe::App for App {
         self.follow(&ctx);
         self.take_answers();
         self.take_dropped(&ctx);
+        self.follow_files();
         self.keys(&ctx);
         self.fade(&ctx);
         // Commands may change what is on screen: they are carried out before anything is drawn.

@@ -43,9 +43,13 @@ impl Base {
         }
         let max_side = ctx.input(|i| i.max_texture_side).min(8192);
         let (source, ctx) = (Arc::clone(picture), ctx.clone());
+        // Grey levels that were chosen hold for all frames of a file.
+        let same_file = |old: Arc<Picture>| old.is_of_same_file(picture);
+        if !self.picture.take().is_some_and(same_file) {
+            self.display = None;
+        }
         self.picture = Some(Arc::clone(picture));
         self.textures.clear();
-        self.display = None;
         self.levels = Some(Promise::spawn_thread("camlens-pyramid", move || {
             let levels = source
                 .for_screen()

@@ -153,10 +153,15 @@ impl Case {
 
     /// The file of the open X-ray; `None` for a sample.
     pub(super) fn open_file(&self) -> Option<&Path> {
-        match self.open_image_source() {
-            ImageSource::Path(path) => Some(path),
-            ImageSource::Sample(_) => None,
-        }
+        self.open_image_source().path()
+    }
+
+    /// The frame, from 1, of the open file that was last asked for, so that steps count while one is on its way.
+    pub(super) fn frame_asked(&self) -> usize {
+        let open = self.open_image_source();
+        let waits = self.session.is_busy() && self.image_source.path() == open.path();
+        let source = if waits { &self.image_source } else { open };
+        source.frame().get()
     }
 
     /// The network that is open, or was asked for where none is, and what was said about it.
@@ -323,7 +328,10 @@ impl Case {
             if let Some(display) = self.wish.display.take() {
                 self.base.set_display(display);
             }
-            news.fit = !std::mem::take(&mut self.wish.keep_view);
+            // Frames are leafed through with one look at one place.
+            let old = self.picture.as_ref();
+            let same_file = old.is_some_and(|old| old.is_of_same_file(&picture));
+            news.fit = !std::mem::take(&mut self.wish.keep_view) && !same_file;
             self.picture = Some(picture);
             self.wanted = None;
         }

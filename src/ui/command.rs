@@ -21,6 +21,10 @@ pub enum Command {
     NextFile,
     /// The one before.
     PreviousFile,
+    /// The frame after this one in its file.
+    NextFrame,
+    /// The one before.
+    PreviousFrame,
     /// Choose a network in a dialog.
     OpenModel,
     /// Go back to the network in the program.
@@ -145,6 +149,8 @@ impl Command {
             Self::Files,
             Self::NextFile,
             Self::PreviousFile,
+            Self::NextFrame,
+            Self::PreviousFrame,
             Self::OpenModel,
             Self::OpenDemoModel,
             Self::OpenSession,
@@ -237,6 +243,8 @@ impl Command {
             Self::Files => words::FILES,
             Self::NextFile => words::NEXT_FILE,
             Self::PreviousFile => words::PREVIOUS_FILE,
+            Self::NextFrame => words::NEXT_FRAME,
+            Self::PreviousFrame => words::PREVIOUS_FRAME,
             Self::OpenModel => words::OPEN_MODEL,
             Self::OpenDemoModel => words::OPEN_DEMO_MODEL,
             Self::OpenSample(place) => {
@@ -331,6 +339,8 @@ impl Command {
             Self::Invert => plain(Key::I),
             Self::NextFile => plain(Key::N),
             Self::PreviousFile => plain(Key::P),
+            Self::NextFrame => plain(Key::Period),
+            Self::PreviousFrame => plain(Key::Comma),
             Self::Draw(Tool::Box) => plain(Key::B),
             Self::Draw(Tool::Ellipse) => plain(Key::E),
             Self::Draw(Tool::Freehand) => plain(Key::F),
@@ -380,6 +390,8 @@ impl Command {
             Key::CloseBracket => "]",
             Key::Plus => "+",
             Key::Minus => "-",
+            Key::Period => ".",
+            Key::Comma => ",",
             key => key.name(),
         };
         Some(if modifiers.is_empty() {

@@ -180,7 +180,7 @@ impl CaseRecord {
             ModelSource::Demo => None,
         };
         let image = match &mut self.image {
-            ImageSource::Path(path) => Some(path),
+            ImageSource::Path(path) | ImageSource::Frame { path, .. } => Some(path),
             ImageSource::Sample(_) => None,
         };
         model.into_iter().chain(image)

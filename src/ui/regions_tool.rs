@@ -89,7 +89,7 @@ pub(super) struct Drawn {
     file: Option<PathBuf>,
     pending: Option<Pending>,
     opening: Option<(Promise<Result<Regions>>, PathBuf, bool)>,
-    /// SHA-256 of the picture that they belong to.
+    /// The picture that they belong to, by [`Picture::key`].
     of: String,
     /// Regions of pictures that were open before, with the files that they came from.
     kept: BTreeMap<String, (Regions, Option<PathBuf>)>,
@@ -158,7 +158,7 @@ impl Case {
     /// Keeps the regions with their picture, and takes in what was read. Once a frame.
     pub(super) fn follow_regions(&mut self, ctx: &Context) -> Option<Message> {
         let picture = self.picture.clone()?;
-        if self.drawn.of != picture.sha256 {
+        if self.drawn.of != picture.key() {
             self.drawn.change_picture(&picture);
         }
         let is_new = |pending: &Pending| match &pending.after {
@@ -192,11 +192,7 @@ impl Case {
 
     /// Suggested name of a file of regions.
     pub(super) fn regions_file_name(&self) -> String {
-        let name = self.picture.as_ref().map_or("", |p| p.name.as_str());
-        let stem = Path::new(name)
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy();
+        let stem = self.picture.as_ref().map(|p| p.stem()).unwrap_or_default();
         format!(
             "{}.json",
             crate::export::safe_name(&format!("{stem} regions"))
@@ -240,9 +236,9 @@ impl Drawn {
         if !of.is_empty() && !set.list.is_empty() {
             self.kept.insert(of, (set, file.clone()));
         }
-        self.of.clone_from(&picture.sha256);
+        self.of = picture.key();
         self.selected = None;
-        if let Some((set, file)) = self.kept.remove(&picture.sha256) {
+        if let Some((set, file)) = self.kept.remove(&self.of) {
             self.set = set;
             self.file = file;
         } else if self.pending.is_none() {

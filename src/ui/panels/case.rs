@@ -1,6 +1,6 @@
 //! The left side: which X-ray, which network, which finding, how sure.
 
-use egui::{Align, Frame, Key, Label, Layout, Panel, RichText, ScrollArea, Ui};
+use egui::{Align, Frame, Key, Label, Layout, Panel, RichText, Role, ScrollArea, Ui, WidgetInfo};
 
 use super::aim::aim_ui;
 use super::{findings, top};
@@ -148,6 +148,7 @@ fn sources_ui(app: &mut App, ui: &mut Ui) {
                 .on_hover_text(words::IDENTITY_HINT);
         }
     }
+    frame_ui(app, ui);
     ui.horizontal(|ui| {
         if ui.button(Command::OpenImage.label()).clicked() {
             app.send(Command::OpenImage);
@@ -179,6 +180,45 @@ fn sources_ui(app: &mut App, ui: &mut Ui) {
     ui.add_space(space::XS);
     path_box_ui(app, ui);
     notices_ui(app, ui);
+}
+
+/// An arrow key adds the speed of a drag to the number, which is then rounded: the slowest drag with which that is one.
+const ARROW_STEPS_ONE: f64 = 0.51;
+
+/// Which frame of a file of several; the arrow keys step while the number has the focus.
+fn frame_ui(app: &mut App, ui: &mut Ui) {
+    let Some([_, frames @ (2..)]) = app.case().picture.as_ref().map(|p| p.frame) else {
+        return;
+    };
+    let muted = theme::palette(ui).muted;
+    ui.horizontal(|ui| {
+        let asked = app.case().frame_asked();
+        let mut frame = asked;
+        let step = |ui: &mut Ui, app: &mut App, command: Command, sign: &str, can: bool| {
+            let button = ui
+                .add_enabled(can, egui::Button::new(sign))
+                .on_hover_text(command.label());
+            button.widget_info(|| WidgetInfo::labeled(Role::Button, can, command.label()));
+            if button.clicked() {
+                app.send(command);
+            }
+        };
+        let label = ui.label(RichText::new(words::FRAME).small().color(muted));
+        step(ui, app, Command::PreviousFrame, "‹", asked > 1);
+        let number = egui::DragValue::new(&mut frame)
+            .range(1..=frames)
+            .speed(ARROW_STEPS_ONE)
+            .update_while_editing(false);
+        ui.add(number)
+            .on_hover_text(words::FRAME_HINT)
+            .labelled_by(label.id);
+        step(ui, app, Command::NextFrame, "›", asked < frames);
+        ui.label(RichText::new(words::of_frames(frames)).small().color(muted));
+        if frame != asked {
+            app.open_frame(frame);
+        }
+    });
+    ui.add_space(space::XS);
 }
 
 fn name_ui(ui: &mut Ui, named: Option<(String, String)>, otherwise: &str) {

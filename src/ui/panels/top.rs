@@ -120,7 +120,13 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
 fn file_menu(app: &mut App, ui: &mut Ui) {
     item(app, ui, Command::OpenImage);
     ui.menu_button(words::SAMPLES, |ui| samples_menu(app, ui));
-    for command in [Command::Files, Command::PreviousFile, Command::NextFile] {
+    for command in [
+        Command::Files,
+        Command::PreviousFile,
+        Command::NextFile,
+        Command::PreviousFrame,
+        Command::NextFrame,
+    ] {
         item(app, ui, command);
     }
     ui.menu_button(session::RECENT, |ui| recent_menu(app, ui));
