@@ -83,11 +83,22 @@ pub struct WindowFacts {
 impl DicomFacts {
     /// Whether pixels are not square, as far as the file tells.
     pub fn has_oblong_pixels(&self) -> bool {
-        let ratio = self
+        self.pixel_aspect() != 1.0
+    }
+
+    /// Width of a pixel over its height, as far as the file tells; 1 within a hundredth of a square, and for what makes
+    /// no sense.
+    pub fn pixel_aspect(&self) -> f64 {
+        let height_and_width = self
             .pixel_spacing_mm
             .or(self.imager_pixel_spacing_mm)
             .or(self.pixel_aspect_ratio);
-        ratio.is_some_and(|[rows, columns]| (rows / columns - 1.0).abs() > 0.01)
+        match height_and_width.map(|[height, width]| width / height) {
+            Some(aspect) if (0.01..=100.0).contains(&aspect) && (aspect - 1.0).abs() > 0.01 => {
+                aspect
+            }
+            _ => 1.0,
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Picture {
     pub notices: Vec<String>,
     /// The frame that it is, from 1, and how many the file has.
     pub frame: [usize; 2],
+    /// The grey levels that it is first shown in, found once: they may take a look at every pixel.
+    first: Option<Display>,
     content: Content,
 }
 
@@ -65,10 +67,12 @@ impl Picture {
     }
 
     fn of_image(name: String, image: Image) -> Self {
+        let first = Display::at_first(&image);
         Self {
             name,
             sha256: image.origin.sha256.clone(),
-            display: Arc::new(render(&image, &Display::at_first(&image))),
+            display: Arc::new(render(&image, &first)),
+            first: Some(first),
             notices: image.notices.clone(),
             frame: image
                 .record
@@ -98,6 +102,7 @@ impl Picture {
             display: Arc::new(render(&image, &Display::at_first(&image))),
             notices: vec![notice::ready_input()],
             frame: [1, 1],
+            first: None,
             content: Content::Ready(input),
         })
     }
@@ -108,6 +113,11 @@ impl Picture {
             Content::Image(image) => Some(image),
             Content::Ready(_) => None,
         }
+    }
+
+    /// The grey levels that it is first shown in; `None` for a ready model input, which has none to choose.
+    pub fn first_display(&self) -> Option<&Display> {
+        self.first.as_ref()
     }
 
     /// The same picture in other grey levels. Stored values, and with them every input and map, stay what they are.
@@ -126,6 +136,7 @@ impl Picture {
             display: picture,
             notices: self.notices.clone(),
             frame: self.frame,
+            first: self.first.clone(),
             content,
         }
     }
@@ -182,6 +193,11 @@ impl Picture {
     /// What a DICOM header says, without identity.
     pub fn facts(&self) -> Option<&DicomFacts> {
         Some(&self.image()?.record.as_ref()?.facts)
+    }
+
+    /// Width of a pixel over its height; 1 where nothing else is known.
+    pub fn pixel_aspect(&self) -> f64 {
+        self.facts().map_or(1.0, DicomFacts::pixel_aspect)
     }
 
     /// Who a DICOM picture is of. For the screen only: nothing that is written may carry it.

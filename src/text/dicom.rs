@@ -95,8 +95,7 @@ pub const DOUBTFUL: &str =
     "The compressed pixels look damaged: values lie outside the range that the header promises";
 
 /// Pixels that are not square.
-pub const OBLONG: &str =
-    "Pixels are not square: the picture is shown as stored, lengths across and down do not compare";
+pub const OBLONG: &str = "Pixels are not square: the window shows true proportions; pictures that are written keep the stored rows and columns";
 
 /// No transfer syntax was named.
 pub fn guessed_syntax(name: &str) -> String {

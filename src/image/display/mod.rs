@@ -6,7 +6,7 @@
 
 mod render;
 
-pub use render::{render, render_grey};
+pub use render::{render, render_grey, render_planes};
 
 use serde::{Deserialize, Serialize};
 

@@ -49,12 +49,17 @@ pub fn render_grey(image: &Image, display: &Display) -> GrayImage {
     GrayImage::from_raw(image.width as u32, image.height as u32, levels).unwrap_or_default()
 }
 
+/// The picture's channels as 8-bit levels, each row by row, of its stored size.
+pub fn render_planes(image: &Image, display: &Display) -> Vec<Vec<u8>> {
+    let table = table(image, display);
+    (0..image.channels)
+        .map(|channel| plane_levels(image, image.plane(channel), display, table.as_deref()))
+        .collect()
+}
+
 /// The picture as 8-bit red, green and blue, of its stored size; grey pictures have three equal channels.
 pub fn render(image: &Image, display: &Display) -> RgbImage {
-    let table = table(image, display);
-    let planes: Vec<Vec<u8>> = (0..image.channels)
-        .map(|channel| plane_levels(image, image.plane(channel), display, table.as_deref()))
-        .collect();
+    let planes = render_planes(image, display);
     let mut picture = RgbImage::new(image.width as u32, image.height as u32);
     let pixels: &mut [u8] = picture.as_mut();
     match planes.as_slice() {
