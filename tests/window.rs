@@ -48,6 +48,8 @@ mod numbers;
 mod regions;
 #[path = "window/snapshots.rs"]
 mod snapshots;
+#[path = "window/view.rs"]
+mod view;
 
 /// Long enough for a loaded machine with a debug build.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -43,6 +43,20 @@ pub const TOGGLE_OVERLAY: &str = "Show overlay";
 /// An action.
 pub const FIT: &str = "Fit";
 /// An action.
+pub const ONE_TO_ONE: &str = "One to one";
+/// An action.
+pub const NATIVE_PIXELS: &str = "Native pixels";
+/// An action.
+pub const FLIP_ACROSS: &str = "Flip left and right";
+/// An action.
+pub const FLIP_DOWN: &str = "Flip top and bottom";
+/// An action.
+pub const ROTATE_RIGHT: &str = "Rotate right";
+/// An action.
+pub const ROTATE_LEFT: &str = "Rotate left";
+/// An action.
+pub const AS_STORED: &str = "Neither flipped nor rotated";
+/// An action.
 pub const INVERT: &str = "Invert grey levels";
 /// An action.
 pub const RESET_GREY: &str = "Reset";

@@ -438,6 +438,20 @@ pub const OWN_SETTINGS: &str = "Own display";
 pub const OWN_SETTINGS_HINT: &str =
     "This panel has display settings of its own. Click to follow the others again.";
 
+/// On a picture that is not shown as it is stored.
+pub fn turned(mirrored: bool, quarters: u8) -> String {
+    let degrees = 90 * u32::from(quarters % 4);
+    match (mirrored, degrees) {
+        (true, 0) => "Mirrored".to_owned(),
+        (true, 180) => "Upside down, mirrored".to_owned(),
+        (true, _) => format!("Mirrored, rotated {degrees}°"),
+        (false, _) => format!("Rotated {degrees}°"),
+    }
+}
+
+/// Hover text of what turns the picture.
+pub const TURN_HINT: &str = "On the screen only: regions keep their place in the X-ray, the network's input and exported pictures stay as stored";
+
 /// What the pointer is on, in the bottom bar.
 pub fn pixel(x: usize, y: usize, grey: u8) -> String {
     format!("x {x}   y {y}   grey {grey}")

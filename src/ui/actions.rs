@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use egui::{Context, Theme, ViewportCommand, vec2};
+use egui::{Context, Theme, ViewportCommand};
 use poll_promise::Promise;
 
 use super::app::{App, Message, Sheet};
@@ -20,7 +20,7 @@ use super::picker::{Answer, Ask};
 use super::presets::{Ground, Preset};
 use super::session_file::{self, looks_like_session};
 use super::state::{Arrangement, Duel, Look, Overlap};
-use super::viewport::Viewport;
+use super::viewport::{Turn, Viewport};
 use crate::error::{Error, Kind, Result};
 use crate::export::{png_bytes, safe_name, write_whole};
 use crate::plan::{DeviceChoice, GivenFacts, ImageSource, ModelSource, Sign};
@@ -78,7 +78,14 @@ impl App {
             Command::PreviousFile => self.step_file(-1),
             Command::NextFrame => self.step_frame(1),
             Command::PreviousFrame => self.step_frame(-1),
-            Command::Fit => self.see(self.grid.selected, Viewport::default()),
+            Command::Fit => self.change_view(|view| view.fit()),
+            Command::FlipAcross => self.change_view(|view| view.turn.flip_across()),
+            Command::FlipDown => self.change_view(|view| view.turn.flip_down()),
+            Command::RotateRight => self.change_view(|view| view.turn.rotate(1)),
+            Command::RotateLeft => self.change_view(|view| view.turn.rotate(3)),
+            Command::AsStored => self.change_view(|view| view.turn = Turn::default()),
+            Command::NativePixels => self.change_view(|view| view.native = !view.native),
+            Command::OneToOne => self.one_to_one(ctx.pixels_per_point()),
             Command::Invert => {
                 if let Some(mut display) = self.case().base.display() {
                     display.invert = !display.invert;
@@ -267,15 +274,28 @@ impl App {
     }
 
     fn zoom(&mut self, factor: f32) {
-        let Some(size) = self.case().size() else {
-            return;
-        };
-        // Any area of the picture's shape gives the same shares.
-        let area =
-            egui::Rect::from_min_size(egui::Pos2::ZERO, vec2(size[0] as f32, size[1] as f32));
+        if let Some(source) = self.case().source().filter(|_| self.area.is_positive()) {
+            let area = self.area;
+            self.change_view(|view| view.zoom_at(factor, area.center(), area, source));
+        }
+    }
+
+    fn one_to_one(&mut self, pixels_per_point: f32) {
+        if let Some(source) = self.case().source().filter(|_| self.area.is_positive()) {
+            let area = self.area;
+            self.change_view(|view| view.one_to_one(area, source, pixels_per_point));
+        }
+    }
+
+    /// Changes what is seen in the selected panel, and in all that share its view.
+    fn change_view(&mut self, change: impl FnOnce(&mut Viewport)) {
         let panel = self.grid.selected;
         let mut view = self.view_of(panel);
-        view.zoom_at(factor, area.center(), area, size);
+        change(&mut view);
+        // A turned picture may reach less far to one side.
+        if let Some(source) = self.case().source().filter(|_| self.area.is_positive()) {
+            view.pan(egui::Vec2::ZERO, self.area, source);
+        }
         self.see(panel, view);
     }
 
@@ -362,10 +382,7 @@ impl App {
             return;
         };
         // From the one that was asked for last: a second press must not wait for the first picture.
-        let now = match &self.case().image_source {
-            ImageSource::Path(path) => path.as_path(),
-            ImageSource::Sample(_) => Path::new(""),
-        };
+        let now = self.case().image_source.path().unwrap_or(Path::new(""));
         if let Some(path) = files.neighbour(now, step) {
             self.open_image(ImageSource::Path(path));
         }

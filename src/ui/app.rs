@@ -89,6 +89,8 @@ pub struct App {
     pub(super) grid: Grid,
     /// The view of every panel that has none of its own.
     pub(super) viewport: Viewport,
+    /// Where the selected panel's picture lies on the screen.
+    pub(super) area: egui::Rect,
     pub(super) overlay: bool,
     pub(super) peeking: bool,
     /// Point of a case's X-ray under the pointer.
@@ -144,6 +146,7 @@ impl App {
             cases: Cases::of(case),
             grid: Grid::default(),
             viewport: Viewport::default(),
+            area: egui::Rect::ZERO,
             overlay: true,
             peeking: false,
             hover: None,

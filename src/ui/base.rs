@@ -1,13 +1,18 @@
 //! The X-ray as textures: a pyramid, since textures have no mipmaps everywhere and a picture that is
 //! shrunk by skipping pixels shows lines that are not there.
+//!
+//! Memory beside the opened picture is bounded by its pixels: levels below the source take a third of its values
+//! (4/3 bytes a pixel and channel), textures at most 16/3 bytes a pixel, and that only where the source itself is on
+//! screen: a level has a texture while it is on screen.
 
 use std::sync::Arc;
 
-use egui::{ColorImage, Context, TextureHandle, TextureId, TextureOptions};
+use egui::{Color32, ColorImage, Context, TextureFilter, TextureHandle, TextureId, TextureOptions};
 use poll_promise::Promise;
+use rayon::prelude::*;
 
 use crate::image::Image;
-use crate::image::display::{Display, render};
+use crate::image::display::{Display, render_planes};
 use crate::session::Picture;
 
 /// The pyramid ends at a level whose long side is no longer than this.
@@ -28,8 +33,14 @@ pub(crate) struct Base {
 /// A level in the grey levels that it was last asked for in.
 struct Shown {
     display: Display,
+    options: TextureOptions,
+    /// The frame of the window in which it was last on screen.
+    seen: u64,
     texture: TextureHandle,
 }
+
+/// Frames of the window after which a texture that is not on screen is let go.
+const KEPT: u64 = 2;
 
 impl Base {
     /// Takes another picture; its pyramid is built on a thread.
@@ -68,7 +79,7 @@ impl Base {
 
     /// The grey levels in use; `None` while there is no picture.
     pub(crate) fn display(&self) -> Option<Display> {
-        let first = || Some(Display::at_first(self.picture.as_ref()?.image()?));
+        let first = || self.picture.as_ref()?.first_display().cloned();
         self.display.clone().or_else(first)
     }
 
@@ -82,43 +93,87 @@ impl Base {
         self.display.is_some()
     }
 
-    /// The texture for a picture that is drawn `pixels_wide` physical pixels wide; `None` while the
-    /// pyramid is being built.
-    pub(crate) fn texture(&mut self, ctx: &Context, pixels_wide: f32) -> Option<TextureId> {
+    /// The texture for a picture whose rows and columns are drawn `pixels` long, in physical pixels; where single pixels
+    /// of the source are seen they are `native` squares or smooth. `None` while the pyramid is being built.
+    pub(crate) fn texture(
+        &mut self,
+        ctx: &Context,
+        pixels: [f32; 2],
+        native: bool,
+    ) -> Option<TextureId> {
         let levels = self.levels.as_ref()?.ready()?;
-        let level = levels
-            .iter()
-            .rposition(|level| level.width as f32 >= pixels_wide)
-            .unwrap_or(0);
-        let image = levels.get(level)?;
-        let display = match &self.display {
-            Some(display) => display.clone(),
-            None => Display::at_first(self.picture.as_ref()?.image().unwrap_or(image)),
+        let is_enough = |level: &Arc<Image>| {
+            level.width as f32 >= pixels[0] && level.height as f32 >= pixels[1]
         };
-        if self.textures.len() < levels.len() {
-            self.textures.resize_with(levels.len(), || None);
-        }
+        let level = levels.iter().rposition(is_enough).unwrap_or(0);
+        let image = levels.get(level)?;
+        // A ready input's picture has colours, whose levels are those that are stored.
+        let display = self.display().unwrap_or_else(|| Display::at_first(image));
+        let options = TextureOptions {
+            magnification: if native {
+                TextureFilter::Nearest
+            } else {
+                TextureFilter::Linear
+            },
+            ..TextureOptions::LINEAR
+        };
+        let now = ctx.cumulative_frame_nr();
+        self.textures.resize_with(levels.len(), || None);
+        // Going back to a level costs one rendering.
+        self.textures.iter_mut().for_each(|slot| {
+            slot.take_if(|shown| shown.seen + KEPT < now);
+        });
         let slot = self.textures.get_mut(level)?;
         match slot {
-            Some(shown) if shown.display == display => {}
-            Some(shown) => {
-                let pixels = colours(image, &display);
-                shown.texture.set(pixels, TextureOptions::LINEAR);
-                shown.display = display;
+            Some(shown) if shown.options != options => *slot = None,
+            Some(shown) if shown.display != display => {
+                shown.texture.set(colours(image, &display), options);
+                shown.display = display.clone();
             }
-            None => {
-                let name = format!("x-ray {level}");
-                let pixels = colours(image, &display);
-                let texture = ctx.load_texture(name, pixels, TextureOptions::LINEAR);
-                *slot = Some(Shown { display, texture });
-            }
+            _ => {}
         }
-        slot.as_ref().map(|shown| shown.texture.id())
+        let shown = slot.get_or_insert_with(|| Shown {
+            texture: ctx.load_texture(format!("x-ray {level}"), colours(image, &display), options),
+            display,
+            options,
+            seen: now,
+        });
+        shown.seen = now;
+        Some(shown.texture.id())
+    }
+
+    /// Bytes that are held beside the opened picture: levels below the source, and textures.
+    #[cfg(test)]
+    fn bytes(&self) -> [usize; 2] {
+        let levels = self.levels.as_ref().and_then(|levels| levels.ready());
+        let source = self.picture.as_ref().and_then(|p| p.for_screen().ok());
+        let own = levels
+            .into_iter()
+            .flatten()
+            .filter(|level| source.as_ref().is_none_or(|s| s.size() != level.size()));
+        let textures = self.textures.iter().flatten();
+        [
+            own.map(|level| 4 * level.values.len()).sum(),
+            textures
+                .map(|t| 4 * t.texture.size().iter().product::<usize>())
+                .sum(),
+        ]
     }
 }
 
 fn colours(image: &Image, display: &Display) -> ColorImage {
-    ColorImage::from_rgb(image.size(), render(image, display).as_raw())
+    let planes = render_planes(image, display);
+    let pixels = match planes.as_slice() {
+        [red, green, blue] => red
+            .par_iter()
+            .zip(green)
+            .zip(blue)
+            .map(|((r, g), b)| Color32::from_rgb(*r, *g, *b))
+            .collect(),
+        [grey, ..] => grey.par_iter().map(|v| Color32::from_gray(*v)).collect(),
+        [] => Vec::new(),
+    };
+    ColorImage::new(image.size(), pixels)
 }
 
 /// Largest level first.
@@ -155,6 +210,50 @@ mod tests {
         for level in levels {
             let pixels = colours(&level, &display).pixels;
             assert!(pixels.iter().all(|p| p.r() == 90 && p.a() == 255));
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_by_the_pixels() {
+        let [w, h] = [1600, 1200];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep.png");
+        let deep = ::image::ImageBuffer::<::image::Luma<u16>, Vec<u16>>::from_fn(
+            w as u32,
+            h as u32,
+            |x, y| ::image::Luma([(x * 37 + y * 11) as u16]),
+        );
+        deep.save(&path).unwrap();
+        let source = crate::plan::ImageSource::Path(path);
+        let picture = Arc::new(Picture::open(&source).unwrap());
+        let (ctx, mut base) = (Context::default(), Base::default());
+        base.show(&ctx, &picture);
+        while !base.is_ready() {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        let pixels = w * h;
+        let third = |bytes: usize| bytes as f64 / pixels as f64 - 4.0 / 3.0;
+        // Fitted into a panel of 300 x 225, then pixel by pixel, then closer, then whole again.
+        let steps = [
+            (300.0, false, 4 * 400 * 300),
+            (1600.0, false, 4 * pixels * 4 / 3),
+            (1600.0, false, 4 * pixels),
+            (6400.0, true, 4 * pixels),
+            (300.0, true, 4 * pixels * 4 / 3),
+            (300.0, true, 4 * 400 * 300),
+        ];
+        for (wide, native, bound) in steps {
+            for _ in 0..=KEPT {
+                let _ = ctx.run_ui(egui::RawInput::default(), |ui| {
+                    let size = [wide, wide * 0.75];
+                    base.texture(ui.ctx(), size, native).unwrap();
+                    let [levels, textures] = base.bytes();
+                    assert!(third(levels) < 0.01, "{levels}");
+                    assert!(textures <= 4 * pixels * 4 / 3, "{textures}");
+                });
+            }
+            let [_, textures] = base.bytes();
+            assert!(textures <= bound, "{wide}: {textures} of {bound}");
         }
     }
 }

@@ -13,6 +13,7 @@ use super::base::Base;
 use super::follow::Wanted;
 use super::regions_tool::Drawn;
 use super::stops::Stops;
+use super::viewport::Source;
 use crate::error::{Error, Result};
 use crate::explain::catalogue::{Layout, Method, Passes};
 use crate::image::display::Display;
@@ -189,6 +190,12 @@ impl Case {
     /// Width and height of the open picture.
     pub(super) fn size(&self) -> Option<[usize; 2]> {
         self.session.picture().map(|picture| picture.size())
+    }
+
+    /// The open picture as a viewport places it.
+    pub(super) fn source(&self) -> Option<Source> {
+        let picture = self.session.picture()?;
+        Some(Source::new(picture.size(), picture.pixel_aspect()))
     }
 
     // ---- what is explained -------------------------------------------------------------------------

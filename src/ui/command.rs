@@ -71,6 +71,20 @@ pub enum Command {
     ToggleOverlay,
     /// Show the whole X-ray.
     Fit,
+    /// One pixel of the X-ray on one pixel of the screen.
+    OneToOne,
+    /// Single pixels as squares, or smoothed.
+    NativePixels,
+    /// Left for right, as it is seen.
+    FlipAcross,
+    /// Top for bottom, as it is seen.
+    FlipDown,
+    /// A quarter turn clockwise.
+    RotateRight,
+    /// A quarter turn the other way.
+    RotateLeft,
+    /// Neither mirrored nor turned.
+    AsStored,
     /// Black for white.
     Invert,
     /// The file's own grey levels.
@@ -168,6 +182,13 @@ impl Command {
             Self::Fit,
             Self::ZoomIn,
             Self::ZoomOut,
+            Self::OneToOne,
+            Self::NativePixels,
+            Self::FlipAcross,
+            Self::FlipDown,
+            Self::RotateRight,
+            Self::RotateLeft,
+            Self::AsStored,
             Self::Invert,
             Self::ResetGrey,
             Self::ToggleTheme,
@@ -273,6 +294,13 @@ impl Command {
             Self::Palette => words::PALETTE,
             Self::ToggleOverlay => words::TOGGLE_OVERLAY,
             Self::Fit => words::FIT,
+            Self::OneToOne => words::ONE_TO_ONE,
+            Self::NativePixels => words::NATIVE_PIXELS,
+            Self::FlipAcross => words::FLIP_ACROSS,
+            Self::FlipDown => words::FLIP_DOWN,
+            Self::RotateRight => words::ROTATE_RIGHT,
+            Self::RotateLeft => words::ROTATE_LEFT,
+            Self::AsStored => words::AS_STORED,
             Self::Invert => words::INVERT,
             Self::ResetGrey => words::RESET_GREY,
             Self::ZoomIn => words::ZOOM_IN,
@@ -336,6 +364,12 @@ impl Command {
             Self::Palette => command(Key::K),
             Self::ToggleOverlay => plain(Key::H),
             Self::Fit => plain(Key::Num0),
+            Self::OneToOne => plain(Key::Z),
+            Self::NativePixels => plain(Key::M),
+            Self::FlipAcross => plain(Key::X),
+            Self::FlipDown => plain(Key::Y),
+            Self::RotateRight => plain(Key::R),
+            Self::RotateLeft => with(Modifiers::SHIFT, Key::R),
             Self::Invert => plain(Key::I),
             Self::NextFile => plain(Key::N),
             Self::PreviousFile => plain(Key::P),
@@ -403,7 +437,8 @@ impl Command {
 
     /// Whether it must not fire while somebody types.
     pub fn is_plain_key(self) -> bool {
+        let types = |m: Modifiers| m.is_none() || m.shift_only();
         self.shortcut()
-            .is_some_and(|s| s.modifiers.is_none() && !matches!(s.logical_key, Key::F1))
+            .is_some_and(|s| types(s.modifiers) && !matches!(s.logical_key, Key::F1))
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct CaseRecord {
 /// Regions and the picture that they were drawn on.
 #[derive(Clone, Debug)]
 struct RegionsRecord {
-    /// SHA-256 of the picture.
+    /// The picture, by [`Picture::key`](crate::session::Picture::key).
     of: String,
     set: Arc<Regions>,
 }

@@ -6,7 +6,6 @@ use egui::Context;
 
 use super::app::{App, Cell};
 use super::heat::Heat;
-use super::viewport::Viewport;
 use crate::explain::catalogue;
 use crate::plan::{MapKey, Target, Values};
 use crate::post::{Field, scale_range};
@@ -46,7 +45,7 @@ impl App {
             if news.fit {
                 // Pictures that are compared keep the part that is looked at.
                 if self.cases.len() == 1 {
-                    self.viewport = Viewport::default();
+                    self.viewport = self.viewport.anew();
                 }
                 self.hover = None;
             }

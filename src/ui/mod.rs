@@ -3,7 +3,7 @@
 //! * [`App`]: what is open and on screen; one frame
 //! * [`command`]: every action, once
 //! * [`state`]: panels, layers and display settings as plain data
-//! * [`viewport`]: zoom and pan, shared by all panels
+//! * [`viewport`]: zoom, pan and turn, shared by all panels
 //! * `panels`: the regions of the window; `widgets`: controls; `theme`: every colour and distance
 
 mod actions;

@@ -1,7 +1,7 @@
 //! Regions on a panel's picture: drawing, selecting and moving with the pointer, the outlines, and the layer's own cells.
 
 use egui::{
-    Color32, CursorIcon, PointerButton, Pos2, Rect, Response, Shape as Stroked, Stroke, Ui, pos2,
+    Color32, CursorIcon, PointerButton, Pos2, Rect, Response, Shape as Stroked, Stroke, Ui,
 };
 
 use super::app::App;
@@ -75,7 +75,8 @@ pub(super) fn pointer_ui(
         && let Some(shape) = shape_of(draft.tool, &draft.path)
     {
         let [left, top, right, bottom] = shape.bounds();
-        let long = (right - left).max(bottom - top) as f32 * placed.scale;
+        let [across, down] = placed.lengths([right - left, bottom - top]);
+        let long = across.max(down);
         let short = (right - left).min(bottom - top);
         // A click with a trembling hand draws nothing, and a line has no area.
         if long >= SMALLEST && short >= 0.5 {
@@ -124,14 +125,14 @@ fn select_ui(app: &mut App, ui: &Ui, response: &Response, placed: &Placed, panel
     if !drags || !ui.data(|data| data.get_temp(id)).unwrap_or(false) {
         return false;
     }
-    let delta = response.drag_delta() / placed.scale;
+    let delta = placed.source_from_vector(response.drag_delta());
     let [left, top, right, bottom] = region.shape.bounds();
-    let keep = |by: f32, lo: f64, hi: f64, side: f32| {
-        f64::from(by).clamp((-lo).min(0.0), (f64::from(side) - hi).max(0.0))
+    let keep = |by: f64, lo: f64, hi: f64, side: f32| {
+        by.clamp((-lo).min(0.0), (f64::from(side) - hi).max(0.0))
     };
     region.shape.move_by([
-        keep(delta.x, left, right, placed.source.x),
-        keep(delta.y, top, bottom, placed.source.y),
+        keep(delta[0], left, right, placed.source.x),
+        keep(delta[1], top, bottom, placed.source.y),
     ]);
     drawn.changed();
     true
@@ -197,7 +198,7 @@ pub(super) fn draw_ui(app: &mut App, ui: &Ui, placed: &Placed, clip: Rect, panel
 }
 
 /// Most lines of a grid that is still readable, by their distance in points of the screen.
-const CLOSEST_LINES: f64 = 5.0;
+const CLOSEST_LINES: f32 = 5.0;
 
 /// The borders of the layer's own cells, where they are wide enough apart on the screen.
 pub(super) fn cells_ui(app: &App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) {
@@ -210,20 +211,17 @@ pub(super) fn cells_ui(app: &App, ui: &Ui, panel: usize, placed: &Placed, clip: 
         return;
     };
     let affine = map.source_from_grid();
-    let step = affine.scale.map(|side| side * f64::from(placed.scale));
+    let step = placed.lengths(affine.scale);
     if step[0].min(step[1]) < CLOSEST_LINES {
         return;
     }
     let painter = ui.painter().with_clip_rect(clip);
     let at = |x: usize, y: usize| placed.screen_from_source(affine.apply([x as f64, y as f64]));
-    let (start, end) = (at(0, 0), at(map.width, map.height));
     let stroke = Stroke::new(1.0, Color32::from_white_alpha(70));
     for x in 0..=map.width {
-        let x = at(x, 0).x;
-        painter.line_segment([pos2(x, start.y), pos2(x, end.y)], stroke);
+        painter.line_segment([at(x, 0), at(x, map.height)], stroke);
     }
     for y in 0..=map.height {
-        let y = at(0, y).y;
-        painter.line_segment([pos2(start.x, y), pos2(end.x, y)], stroke);
+        painter.line_segment([at(0, y), at(map.width, y)], stroke);
     }
 }

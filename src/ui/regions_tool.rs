@@ -263,7 +263,7 @@ impl Drawn {
         }
     }
 
-    /// SHA-256 of the picture that the regions belong to; empty before there is one.
+    /// Key of the picture that the regions belong to; empty before there is one.
     pub(super) fn of(&self) -> &str {
         &self.of
     }

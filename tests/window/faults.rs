@@ -246,5 +246,8 @@ fn a_hundred_files_dropped_at_once_open_as_what_they_are() {
     until(&mut h, "the first of them", |app| {
         app.is_complete() && app.session().picture().unwrap().name == "000.png"
     });
+    // The others stand in a list over the window.
+    h.key_press(Key::Escape);
+    steps(&mut h, 3);
     goes_on(&mut h);
 }

@@ -61,7 +61,10 @@ fn frames_are_chosen_by_button_number_and_key() {
         (view, grey)
     );
     let exhibit = h.state().exhibit().unwrap();
-    assert_eq!(exhibit.picture.full_name(), "three.dcm, frame 2 of 3");
+    assert_eq!(
+        exhibit.cases[0].picture.full_name(),
+        "three.dcm, frame 2 of 3"
+    );
 
     h.get_by_role_and_label(Role::SpinButton, words::FRAME)
         .set_value_accesskit(3.0);

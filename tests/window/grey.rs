@@ -195,7 +195,10 @@ fn the_window_is_given_the_shape_of_a_sigmoid() {
         .scroll_to_me();
     steps(&mut h, 30);
     let darkest = |h: &Harness<'_, App>| {
-        let picture = h.state().exhibit().unwrap().picture.display.clone();
+        let picture = h.state().exhibit().unwrap().cases[0]
+            .picture
+            .display
+            .clone();
         picture.pixels().map(|p| p.0[0]).min().unwrap()
     };
     assert!(darkest(&h) < 10);

@@ -5,7 +5,7 @@ use egui::{
     UiBuilder, WidgetInfo, pos2, vec2,
 };
 
-use super::well::{FULL, SCALE, base_ui, layers_ui, move_view};
+use super::well::{SCALE, base_ui, layers_ui, move_view, source_of, turn_ui};
 use crate::explain::catalogue;
 use crate::plan::Sign;
 use crate::post::ScaleRange;
@@ -42,7 +42,8 @@ pub(super) fn duel_ui(app: &mut App, ui: &mut Ui, duel: Duel, rect: Rect) -> Opt
     ui.painter().rect_filled(well, radius, theme::WELL);
     let area = Rect::from_min_max(well.min, pos2(well.right(), well.bottom() - SCALE));
     let [first, second] = duel.panels;
-    let source = app.case_at(first).size()?;
+    let source = app.case_at(first).source()?;
+    app.area = area;
     let response = ui.interact(area, ui.scope_id().with("duel"), Sense::click_and_drag());
     let name = words::picture(&title(app, first), &title(app, second));
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &name));
@@ -52,8 +53,8 @@ pub(super) fn duel_ui(app: &mut App, ui: &mut Ui, duel: Duel, rect: Rect) -> Opt
             let x = area.left() + at * area.width();
             let (left, right) = clip.split_left_right_at_x(x);
             for (panel, clip) in [(first, left), (second, right)] {
-                if let Some(size) = app.case_at(panel).size() {
-                    let placed = app.view_of(panel).place(area, size);
+                if let Some(source) = app.case_at(panel).source() {
+                    let placed = app.view_of(panel).place(area, source);
                     layers_ui(app, ui, panel, &placed, clip);
                 }
             }
@@ -64,6 +65,11 @@ pub(super) fn duel_ui(app: &mut App, ui: &mut Ui, duel: Duel, rect: Rect) -> Opt
             false
         }
     };
+    turn_ui(
+        ui,
+        area.with_max_y(area.bottom() - 30.0),
+        app.view_of(first).turn,
+    );
     move_view(app, ui, &response, first, area, source, line);
     // Both sides show the same place, whether the views of all panels are linked or not.
     let view = app.view_of(first);
@@ -219,11 +225,11 @@ fn line_ui(app: &mut App, ui: &Ui, duel: Duel, area: Rect, x: f32) -> bool {
 /// One minus the other over the first one's X-ray, with how far they agree.
 fn difference_ui(app: &mut App, ui: &Ui, duel: Duel, area: Rect, well: Rect) {
     let [first, second] = duel.panels;
-    let Some(size) = app.case_at(first).size() else {
+    let Some(source) = app.case_at(first).source() else {
         return;
     };
     let clip = area.intersect(ui.clip_rect());
-    let placed = app.view_of(first).place(area, size);
+    let placed = app.view_of(first).place(area, source);
     base_ui(app, ui, first, &placed, clip);
     let range = |panel: usize| app.cells.get(panel).map(|cell| cell.range);
     let view = app.grid.look_of(first).view;
@@ -262,12 +268,7 @@ fn difference_ui(app: &mut App, ui: &Ui, duel: Duel, area: Rect, well: Rect) {
         && let Some(texture) = app.duel.texture(ui.ctx(), RANGE, &look)
         && let Some(found) = &app.duel.found
     {
-        let field = &found.field;
-        let corner = |x: usize, y: usize| {
-            placed.screen_from_source(field.source_from_field.apply([x as f64, y as f64]))
-        };
-        let rect = Rect::from_two_pos(corner(0, 0), corner(field.width, field.height));
-        painter.image(texture, rect, FULL, Color32::WHITE);
+        painter.add(placed.mesh(texture, source_of(&found.field), Color32::WHITE));
     }
     let galley = ui.painter().layout_no_wrap(words, font, theme::ON_WELL);
     let spot =

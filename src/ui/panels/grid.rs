@@ -104,10 +104,9 @@ fn empty_ui(app: &mut App, ui: &mut Ui, area: Rect) -> bool {
 /// Where each panel stands.
 fn places(app: &App, area: Rect) -> Vec<Rect> {
     let count = app.grid.panels.len();
-    let aspect = app
-        .case()
-        .size()
-        .map_or(1.0, |[w, h]| w as f32 / h.max(1) as f32);
+    let turn = app.view_of(app.grid.selected).turn;
+    let shown = app.case().source().map(|source| source.shown(turn));
+    let aspect = shown.map_or(1.0, |shown| shown.x / shown.y.max(1.0));
     if app.grid.arrangement == Arrangement::OneLarge && count > 1 {
         let right = (area.width() * SMALL_COLUMN).round();
         let (large, small) = area.split_left_right_at_x(area.right() - right);

@@ -190,8 +190,9 @@ pub(super) fn strip_ui(app: &mut App, ui: &mut Ui) {
 
 fn film_ui(app: &mut App, ui: &mut Ui, panel: usize, stop: usize) {
     let look = app.grid.look_of(panel);
-    let size = app.case_at(panel).size().unwrap_or([1, 1]);
-    let aspect = (size[0] as f32 / size[1].max(1) as f32).clamp(0.5, 2.0);
+    let turn = app.view_of(panel).turn;
+    let shown = app.case_at(panel).source().map(|s| s.shown(turn));
+    let aspect = shown.map_or(1.0, |s| (s.x / s.y.max(1.0)).clamp(0.5, 2.0));
     let step = SIDE * aspect + GAP;
     let keys: Vec<Option<MapKey>> = (0..app.case_at(panel).stops.list.len())
         .map(|stop| app.key_at(panel, stop))
@@ -266,13 +267,21 @@ fn small_ui(
 ) {
     let painter = ui.painter();
     painter.rect_filled(rect, CornerRadius::same(3), theme::WELL);
-    let full = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
-    let size = app.case_at(panel).size().unwrap_or([1, 1]);
-    let placed = Viewport::default().place(rect, size);
-    let pixels = rect.width() * ui.pixels_per_point();
-    if let Some(base) = app.case_at_mut(panel).base.texture(ui.ctx(), pixels) {
+    let Some(source) = app.case_at(panel).source() else {
+        return;
+    };
+    let view = app.view_of(panel);
+    let placed = Viewport {
+        turn: view.turn,
+        ..Viewport::default()
+    }
+    .place(rect, source);
+    let [w, h] = source.size.map(|side| side as f64);
+    let pixels = placed.lengths([w, h]).map(|v| v * ui.pixels_per_point());
+    let base = &mut app.case_at_mut(panel).base;
+    if let Some(base) = base.texture(ui.ctx(), pixels, view.native) {
         let quiet = Color32::from_white_alpha(150);
-        painter.image(base, placed.picture(), full, quiet);
+        painter.add(placed.mesh(base, [0.0, 0.0, w, h], quiet));
     }
     let state = key.map(|key| app.case_at(panel).session.map(key));
     let map = match &state {
@@ -284,13 +293,10 @@ fn small_ui(
         let texture = app.strip.texture(ui.ctx(), key, map, look, may);
         if let Some(texture) = texture {
             let model = map.model_size;
-            let source = |x: usize, y: usize| {
-                let at = map.source_from_model.apply([x as f64, y as f64]);
-                placed.screen_from_source(at)
-            };
-            let over = Rect::from_two_pos(source(0, 0), source(model[0], model[1]));
+            let [left, top] = map.source_from_model.apply([0.0, 0.0]);
+            let [right, bottom] = map.source_from_model.apply(model.map(|side| side as f64));
             let clipped = painter.with_clip_rect(rect.intersect(ui.clip_rect()));
-            clipped.image(texture, over, full, Color32::WHITE);
+            clipped.add(placed.mesh(texture, [left, top, right, bottom], Color32::WHITE));
         }
     } else {
         // Not there yet, or made only where it is looked at.

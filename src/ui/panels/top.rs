@@ -1,6 +1,8 @@
 //! Menus, and how the grid is laid out.
 
-use egui::{Align, Button, Color32, Layout, MenuBar, RichText, Role, Sense, Ui, WidgetInfo};
+use egui::{
+    Align, Button, Color32, Layout, MenuBar, Response, RichText, Role, Sense, Ui, WidgetInfo,
+};
 
 use crate::model::device::{CHOICES, missing_feature, name};
 use crate::session::samples;
@@ -11,6 +13,7 @@ use crate::ui::presets::Preset;
 use crate::ui::regions_tool::Tool;
 use crate::ui::state::{Arrangement, MAX_SIDE, Overlap};
 use crate::ui::theme;
+use crate::ui::viewport::Turn;
 use crate::ui::widgets::section_ui;
 
 /// Width that the buttons of the presets need beside the menus.
@@ -37,9 +40,26 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
                 Command::ToggleStrip,
                 Command::ToggleSides,
                 Command::Fit,
-                Command::Invert,
+                Command::OneToOne,
                 Command::ZoomIn,
                 Command::ZoomOut,
+                Command::NativePixels,
+                Command::Invert,
+            ] {
+                item(app, ui, command);
+            }
+            ui.separator();
+            for command in [
+                Command::FlipAcross,
+                Command::FlipDown,
+                Command::RotateRight,
+                Command::RotateLeft,
+                Command::AsStored,
+            ] {
+                item(app, ui, command).on_hover_text(words::TURN_HINT);
+            }
+            ui.separator();
+            for command in [
                 Command::PreviousFinding,
                 Command::NextFinding,
                 Command::ModelEye,
@@ -222,7 +242,9 @@ fn device_menu(app: &mut App, ui: &mut Ui) {
                     app.send(command);
                 }
             }
-            _ => item(app, ui, command),
+            _ => {
+                item(app, ui, command);
+            }
         }
     }
 }
@@ -237,7 +259,7 @@ pub(super) fn samples_menu(app: &mut App, ui: &mut Ui) {
     }
 }
 
-fn item(app: &mut App, ui: &mut Ui, command: Command) {
+fn item(app: &mut App, ui: &mut Ui, command: Command) -> Response {
     let on = match command {
         Command::ToggleOverlay => app.overlay,
         Command::ToggleLinkedDepth => app.grid.linked_depth,
@@ -249,6 +271,8 @@ fn item(app: &mut App, ui: &mut Ui, command: Command) {
             matches!(duel.overlap, Overlap::Swipe(_)) == (command == Command::Swipe)
         }),
         Command::Draw(tool) => app.region_tool() == Some(tool),
+        Command::NativePixels => app.view_of(app.grid.selected).native,
+        Command::OneToOne => app.view_of(app.grid.selected).exact.is_some(),
         _ => false,
     };
     let mut entry = Button::selectable(on, command.label());
@@ -256,6 +280,11 @@ fn item(app: &mut App, ui: &mut Ui, command: Command) {
         entry = entry.shortcut_text(keys);
     }
     let can = match command {
+        Command::NextFrame | Command::PreviousFrame => {
+            let picture = app.case().picture.as_ref();
+            picture.is_some_and(|picture| picture.frame[1] > 1)
+        }
+        Command::AsStored => app.view_of(app.grid.selected).turn != Turn::default(),
         Command::Undo => app.history.can_undo(),
         Command::Redo => app.history.can_redo(),
         Command::RestoreSession => app.store.last().is_some(),
@@ -264,9 +293,11 @@ fn item(app: &mut App, ui: &mut Ui, command: Command) {
         Command::Swipe | Command::Difference => app.grid.panels.len() > 1,
         _ => true,
     };
-    if ui.add_enabled(can, entry).clicked() {
+    let response = ui.add_enabled(can, entry);
+    if response.clicked() {
         app.send(command);
     }
+    response
 }
 
 fn button(ui: &mut Ui, command: Command, enabled: bool, fill: Option<Color32>) -> bool {

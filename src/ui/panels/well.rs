@@ -17,17 +17,11 @@ use crate::ui::App;
 use crate::ui::command::Command;
 use crate::ui::regions_draw;
 use crate::ui::theme;
-use crate::ui::viewport::Placed;
+use crate::ui::viewport::{Placed, Source, Turn};
 use crate::ui::widgets::{Count, colour_scale_ui};
 
 /// Height of the colour scale below a picture.
 pub(super) const SCALE: f32 = 26.0;
-
-/// A whole texture.
-pub(super) const FULL: Rect = Rect {
-    min: pos2(0.0, 0.0),
-    max: pos2(1.0, 1.0),
-};
 
 /// The picture of a panel with its colour scale; the point of the source under the pointer.
 pub(super) fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64; 2]> {
@@ -39,10 +33,12 @@ pub(super) fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> O
     };
     ui.painter().rect_filled(well, radius, theme::WELL);
     let area = Rect::from_min_max(well.min, pos2(well.right(), well.bottom() - SCALE));
-    let picture = app.case_at(panel).session.picture()?.clone();
-    let source = picture.size();
+    let source = app.case_at(panel).source()?;
     let response = ui.interact(area, ui.scope_id().with("well"), Sense::click_and_drag());
     name_for_readers(app, &response, panel);
+    if panel == app.grid.selected {
+        app.area = area;
+    }
     let before = app.view_of(panel).place(area, source);
     let taken = regions_draw::pointer_ui(app, ui, &response, &before, panel);
     move_view(app, ui, &response, panel, area, source, taken);
@@ -56,6 +52,7 @@ pub(super) fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> O
     layers_ui(app, ui, panel, &placed, clip);
     cross_ui(app, ui, &placed, clip, panel, at_source.is_some());
     says_ui(app, ui, panel, area);
+    turn_ui(ui, area, app.view_of(panel).turn);
     if let Some(numbers) = window {
         let spot = area.shrink(8.0);
         chip(ui, spot, Align2::RIGHT_TOP, &numbers, theme::ON_WELL);
@@ -103,10 +100,36 @@ pub(super) fn layers_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, c
 /// The X-ray of a panel inside `clip`.
 pub(super) fn base_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) {
     let painter = ui.painter().with_clip_rect(clip);
-    let pixels_wide = placed.picture().width() * ui.pixels_per_point();
-    if let Some(texture) = app.case_at_mut(panel).base.texture(ui.ctx(), pixels_wide) {
-        painter.image(texture, placed.picture(), FULL, Color32::WHITE);
+    let native = app.view_of(panel).native;
+    let base = &mut app.case_at_mut(panel).base;
+    let [w, h] = [placed.source.x, placed.source.y].map(f64::from);
+    let pixels = placed.lengths([w, h]).map(|v| v * ui.pixels_per_point());
+    if let Some(texture) = base.texture(ui.ctx(), pixels, native) {
+        painter.add(placed.mesh(texture, [0.0, 0.0, w, h], Color32::WHITE));
     }
+}
+
+/// That the picture is mirrored or turned, which must not be overlooked: what looks like the left side may be the right.
+pub(super) fn turn_ui(ui: &Ui, area: Rect, turn: Turn) {
+    if turn != Turn::default() {
+        let words = words::turned(turn.mirrored, turn.quarters);
+        let spot = area.shrink(8.0);
+        chip(
+            ui,
+            spot,
+            Align2::RIGHT_BOTTOM,
+            &words,
+            theme::ON_WELL_CAUTION,
+        );
+    }
+}
+
+/// Four corners of a field, as a rectangle of the source: left, top, right, bottom.
+pub(super) fn source_of(field: &Field) -> [f64; 4] {
+    let affine = &field.source_from_field;
+    let [left, top] = affine.apply([0.0, 0.0]);
+    let [right, bottom] = affine.apply([field.width as f64, field.height as f64]);
+    [left, top, right, bottom]
 }
 
 fn name_for_readers(app: &App, response: &Response, panel: usize) {
@@ -126,7 +149,7 @@ pub(super) fn move_view(
     response: &Response,
     panel: usize,
     area: Rect,
-    source: [usize; 2],
+    source: Source,
     taken: bool,
 ) {
     if response.clicked() || response.drag_started() {
@@ -166,16 +189,13 @@ fn heat_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) {
     };
     let painter = ui.painter().with_clip_rect(clip);
     if let (Some(texture), true) = (texture, shows) {
-        let corner = |x: usize, y: usize| {
-            placed.screen_from_source(field.source_from_field.apply([x as f64, y as f64]))
-        };
-        let rect = Rect::from_two_pos(corner(0, 0), corner(field.width, field.height));
         let strength = if called {
             1.0
         } else {
             theme::NOT_CALLED_OPACITY
         };
-        painter.image(texture, rect, FULL, Color32::WHITE.gamma_multiply(strength));
+        let tint = Color32::WHITE.gamma_multiply(strength);
+        painter.add(placed.mesh(texture, source_of(field), tint));
     }
     crop_ui(&painter, placed, field);
     if shows {
@@ -206,14 +226,10 @@ fn contours_ui(painter: &egui::Painter, placed: &Placed, lines: &[Contour], call
 
 /// The part of the picture that the model saw, where that is not all of it.
 fn crop_ui(painter: &egui::Painter, placed: &Placed, field: &Field) {
-    let Some([left, top, right, bottom]) = crop_in_source(field) else {
+    let Some(crop) = crop_in_source(field) else {
         return;
     };
-    let rect = Rect::from_two_pos(
-        placed.screen_from_source([left, top]),
-        placed.screen_from_source([right, bottom]),
-    )
-    .shrink(0.5);
+    let rect = placed.rect(crop).shrink(0.5);
     let corners = [
         rect.left_top(),
         rect.right_top(),
