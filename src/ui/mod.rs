@@ -18,6 +18,8 @@ mod file_list;
 mod follow;
 mod heat;
 mod history;
+mod incoming;
+mod outgoing;
 mod panels;
 mod picker;
 pub mod presets;

@@ -7,12 +7,14 @@ use clap::Args;
 
 use super::network::ModelArgs;
 use super::parse::{
-    parse_colormap, parse_factor, parse_normalise, parse_score, parse_set, parse_share,
-    parse_sigma, parse_sign,
+    parse_colormap, parse_contours, parse_factor, parse_normalise, parse_score, parse_set,
+    parse_share, parse_sigma, parse_sign,
 };
 use super::picture::{FrameArgs, ImageArgs, first_sample};
 use crate::error::Result;
-use crate::plan::{Colormap, ImageSource, Normalise, Plan, Post, Score, Sign, Values, View};
+use crate::plan::{
+    Colormap, Contours, ImageSource, Normalise, Plan, Post, Score, Sign, Values, View,
+};
 use crate::session::comparison::Comparison;
 use crate::text::fault;
 
@@ -41,6 +43,9 @@ pub(in crate::cli) struct DisplayArgs {
     /// Colour map: inferno, magma, viridis, cividis, diverging, jet (legacy)
     #[arg(long, default_value = "inferno", value_parser = parse_colormap)]
     pub(in crate::cli) colormap: Colormap,
+    /// Lines of equal value: none, half, quarters, tenths of the colour scale
+    #[arg(long, default_value = "none", value_parser = parse_contours)]
+    pub(in crate::cli) contours: Contours,
 }
 
 impl DisplayArgs {
@@ -58,6 +63,7 @@ impl DisplayArgs {
         View {
             opacity: self.opacity,
             colormap: self.colormap,
+            contours: self.contours,
             ..View::default()
         }
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use crate::image::display::VoiFunction;
-use crate::plan::{Activation, Colormap, DeviceChoice, Normalise, Score, Sign};
+use crate::plan::{Activation, Colormap, Contours, DeviceChoice, Normalise, Score, Sign};
 use crate::session::view::Wanted;
 
 pub(super) fn parse_activation(text: &str) -> Result<Activation, String> {
@@ -94,6 +94,18 @@ pub(super) fn parse_colormap(text: &str) -> Result<Colormap, String> {
             format!(
                 "expected one of {}",
                 Colormap::ALL.map(Colormap::id).join(", ")
+            )
+        })
+}
+
+pub(super) fn parse_contours(text: &str) -> Result<Contours, String> {
+    Contours::ALL
+        .into_iter()
+        .find(|c| c.id() == text)
+        .ok_or_else(|| {
+            format!(
+                "expected one of {}",
+                Contours::ALL.map(Contours::id).join(", ")
             )
         })
 }
