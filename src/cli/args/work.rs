@@ -77,7 +77,7 @@ pub(in crate::cli) struct BenchArgs {
     pub(in crate::cli) reps: u16,
     /// Only these rows (by the ids of --json), separated by commas; also `operations` and `cancel`
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
-    pub(super) only: Vec<String>,
+    pub(in crate::cli) only: Vec<String>,
     /// Prints JSON: {model, kernels, threads, rows: [{id, what, median_s, min_s, reps}], cancelled: [{id, what, median_s,
     /// worst_s, times}], operations, ...}
     #[arg(long)]
