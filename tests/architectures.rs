@@ -6,7 +6,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use camlens::explain::Pass;
 use camlens::job::Job;
@@ -16,42 +15,10 @@ use camlens::model::{Model, Shape};
 use camlens::preprocess::ModelInput;
 use candle_core::{Device, Tensor};
 use serde_json::Value;
-use support::{explain_map, json, recipe_tensor, relative_error, scene_a};
-
-fn reference(name: &str) -> Value {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
-    json(&folder.join(format!("{name}.json")))
-}
+use support::{explain_map, recipe_tensor, reference, reference_tensors, relative_error, scene_a};
 
 fn numbers(value: &Value) -> Vec<f32> {
     serde_json::from_value(value.clone()).unwrap()
-}
-
-/// The checkpoint that the reference was computed with.
-fn tensors(reference: &Value) -> BTreeMap<String, Tensor> {
-    let rules: Vec<(String, f64)> = serde_json::from_value(reference["rules"].clone()).unwrap();
-    let salt = reference["salt"].as_u64().unwrap();
-    let mut tensors = BTreeMap::new();
-    let mut add = |name: &str, shape: &[usize]| {
-        let values = recipe_tensor(name, shape, salt, &rules);
-        let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
-        tensors.insert(name.to_owned(), tensor);
-    };
-    for row in reference["tensors"].as_array().unwrap() {
-        let name = row[0].as_str().unwrap();
-        match row[1].as_u64() {
-            Some(channels) => {
-                for leaf in ["weight", "bias", "running_mean", "running_var"] {
-                    add(&format!("{name}.{leaf}"), &[channels as usize]);
-                }
-            }
-            None => add(
-                name,
-                &serde_json::from_value::<Vec<usize>>(row[1].clone()).unwrap(),
-            ),
-        }
-    }
-    tensors
 }
 
 fn flat(tensor: &Tensor) -> Vec<f32> {
@@ -65,7 +32,7 @@ fn check(name: &str, arch: Option<&str>) {
     let xray = name.starts_with("xrv");
     let (shape, values) = scene_a(size, size, xray);
     let input = ModelInput::from_ready(&shape, values).unwrap();
-    let weights = Weights::from_tensors(name, tensors(&reference));
+    let weights = Weights::from_tensors(name, reference_tensors(&reference));
     let model = Model::build(&weights, arch, &Device::Cpu).unwrap();
     let plain = name.trim_start_matches("timm_").trim_start_matches("xrv_");
     assert_eq!(model.facts.arch.value, plain);

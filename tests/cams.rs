@@ -14,7 +14,10 @@ use camlens::model::weights::Weights;
 use camlens::plan::Target;
 use camlens::preprocess::ModelInput;
 use candle_core::{Device, Tensor};
-use support::{explain_map, golden_case, pearson, recipe_tensor, relative_error};
+use support::{
+    explain_map, golden_case, pearson, recipe_tensor, reference, reference_tensors, relative_error,
+    scene_a,
+};
 
 /// Parameters of a method and their values.
 type Params = &'static [(&'static str, &'static str)];
@@ -112,6 +115,48 @@ fn check(arch: &str) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(compared >= 5, "{arch}: only {compared} maps compared");
     eprintln!("{arch}: {compared} maps");
+}
+
+/// Maps that torchcam's `fuse_cams` joins over the stages, cell by cell on its own grid: LayerCAM's after `tanh(2 M)`, others
+/// as they are, and a single stage as it is in both.
+#[test]
+fn fusion_is_torchcams_in_its_mode() {
+    let expected = reference("torchcam");
+    let network = reference(expected["network"].as_str().unwrap());
+    let weights = Weights::from_tensors("resnet34", reference_tensors(&network));
+    let model = Model::build(&weights, None, &Device::Cpu).unwrap();
+    let size = expected["size"].as_u64().unwrap() as usize;
+    let (shape, values) = scene_a(size, size, false);
+    let input = ModelInput::from_ready(&shape, values).unwrap();
+    let mut pass = Pass::run(&model, &input, &Job::default()).unwrap();
+    let class = expected["target"].as_u64().unwrap() as usize;
+    let fused = [("fusion", "torchcam")];
+    for (layer, method) in [
+        ("layer4", "layer-cam"),
+        ("layer4", "grad-cam"),
+        ("layer1", "layer-cam"),
+    ] {
+        let theirs = &expected[layer][method];
+        let grid: [usize; 2] = serde_json::from_value(theirs["grid"].clone()).unwrap();
+        let theirs: Vec<f32> = serde_json::from_value(theirs["values"].clone()).unwrap();
+        let map = explain_map(&model, &input, &mut pass, method, &fused, layer, class).unwrap();
+        assert_eq!([map.height, map.width], grid, "{method} {layer}");
+        let [low, high] = theirs
+            .iter()
+            .fold([1f32, 0.0], |[l, h], v| [l.min(*v), h.max(*v)]);
+        assert!(
+            high - low > 0.5,
+            "{method} {layer}: a flat map tells nothing"
+        );
+        let off: Vec<f32> = map
+            .values
+            .iter()
+            .zip(&theirs)
+            .map(|(a, b)| (a - b).abs())
+            .collect();
+        let worst = off.iter().fold(0f32, |worst, v| worst.max(*v));
+        assert!(worst < 2e-5, "{method} {layer}: off by {worst}");
+    }
 }
 
 /// Maps at input size: FullGrad, and several layers joined.

@@ -267,6 +267,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
             .map_or(ModelSource::Demo, ModelSource::Path),
         device: args.device,
         reps: usize::from(args.reps),
+        only: args.only.clone(),
     };
     let job = progress_bar::job();
     let report = bench::run(&setup, &job)?;
@@ -294,7 +295,21 @@ fn bench_table(report: &bench::Report) -> String {
             row.reps
         ));
     }
-    text.push('\n');
+    if !report.cancelled.is_empty() {
+        text.push('\n');
+    }
+    for row in &report.cancelled {
+        text.push_str(&format!(
+            "{:<44} {:>10.2} ms  (worst {:.2}, n = {})\n",
+            row.what,
+            row.median_s * 1e3,
+            row.worst_s * 1e3,
+            row.times
+        ));
+    }
+    if !report.operations.is_empty() {
+        text.push('\n');
+    }
     for op in &report.operations {
         text.push_str(&format!(
             "{:<44} {:>10.2} ms  {:>5.1} %  {} steps\n",

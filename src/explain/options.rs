@@ -57,21 +57,42 @@ pub(super) type Draw<'f> = &'f dyn Fn(&mut Study<'_>) -> Result<Drawn>;
 
 /// What a method draws at one layer, or joined over the stages up to it.
 pub(super) fn at_layers(
+    method: &Method,
     draw: Draw<'_>,
     settings: &Settings,
     study: &mut Study<'_>,
 ) -> Result<Drawn> {
-    match settings.word(FUSION.id) {
-        "" | NONE => draw(study),
-        mode => fuse(draw, mode, settings, study),
-    }
+    let join = match settings.word(FUSION.id) {
+        "" | NONE => return draw(study),
+        "torchcam" => Join::Torchcam {
+            curved: method.id == "layer-cam",
+        },
+        "mean" => Join::Mean,
+        "product" => Join::Product,
+        "tanh-max" => Join::TanhMax,
+        _ => Join::Max,
+    };
+    fuse(draw, join, settings, study)
+}
+
+/// How maps of several layers become one.
+#[derive(Clone, Copy, PartialEq)]
+enum Join {
+    Mean,
+    Max,
+    Product,
+    TanhMax,
+    /// torchcam's `fuse_cams`: the maximum on the largest layer's grid; where it is LayerCAM's, of `tanh(2 M)`.
+    Torchcam {
+        curved: bool,
+    },
 }
 
 /// RefineCAM (Domeniconi et al. 2026): the product of a base method's maps of the stages up to the layer.
 pub(super) fn refine_cam(study: &mut Study<'_>, settings: &Settings) -> Result<Drawn> {
     let base = cam::base(settings.word("base"));
     let draw = |study: &mut Study<'_>| Ok(Drawn::Channels(base(&study.evidence(true)?, settings)?));
-    fuse(&draw, "product", settings, study)
+    fuse(&draw, Join::Product, settings, study)
 }
 
 /// The network's stages in front of the study's layer, and that layer, from the shallowest.
@@ -86,49 +107,57 @@ pub(super) fn stages_up_to(study: &Study<'_>) -> Result<Vec<String>> {
     Ok(layers)
 }
 
-fn fuse(draw: Draw<'_>, mode: &str, settings: &Settings, study: &mut Study<'_>) -> Result<Drawn> {
+fn fuse(draw: Draw<'_>, join: Join, settings: &Settings, study: &mut Study<'_>) -> Result<Drawn> {
     let own_layer = study.layer.clone();
-    let joined = fused(draw, mode, settings, study);
+    let joined = fused(draw, join, settings, study);
     study.go_to(&own_layer)?;
     joined
 }
 
 /// Leaves the study at the last layer that it came to.
-fn fused(draw: Draw<'_>, mode: &str, settings: &Settings, study: &mut Study<'_>) -> Result<Drawn> {
-    let size = [study.input.width, study.input.height];
-    let layers = stages_up_to(study)?;
-    let mut joined: Option<Vec<f32>> = None;
-    for (stage, layer) in layers.iter().enumerate() {
-        study.go_to(layer)?;
+fn fused(draw: Draw<'_>, join: Join, settings: &Settings, study: &mut Study<'_>) -> Result<Drawn> {
+    let mut grids = Vec::new();
+    for layer in stages_up_to(study)? {
+        study.go_to(&layer)?;
         let drawn = draw(study)?;
-        let grid = grid(drawn, settings, study)?;
+        grids.push(grid(drawn, settings, study)?);
+    }
+    let largest = |side: fn(&Grid) -> usize| grids.iter().map(side).max().unwrap_or(1);
+    let size = match join {
+        Join::Torchcam { .. } => [largest(|g| g.width), largest(|g| g.height)],
+        _ => [study.input.width, study.input.height],
+    };
+    let count = grids.len();
+    let mut joined: Option<Vec<f32>> = None;
+    for (stage, grid) in grids.into_iter().enumerate() {
         let from = [grid.width, grid.height];
-        let own = match mode {
-            "torchcam" => scaled(&grid.values, from, size, true),
-            "tanh-max" => scaled(&grid.values, from, size, stage < SHALLOW_STAGES),
-            "product" => {
+        let own = match join {
+            // A single map is handed back as it is there.
+            Join::Torchcam { curved } => scaled(&grid.values, from, size, curved && count > 1),
+            Join::TanhMax => scaled(&grid.values, from, size, stage < SHALLOW_STAGES),
+            Join::Product => {
                 // RefineCAM's layers are finished maps: normalised before and after they are enlarged.
                 let mut map = normalised(&grid.values, from, size);
                 min_max(&mut map, 1e-7);
                 map
             }
-            _ => normalised(&grid.values, from, size),
+            Join::Mean | Join::Max => normalised(&grid.values, from, size),
         };
         joined = Some(match joined {
             None => own,
             Some(joined) => {
                 let pairs = joined.iter().zip(&own);
-                match mode {
-                    "mean" => pairs.map(|(a, b)| a + b).collect(),
-                    "product" => pairs.map(|(a, b)| a * b).collect(),
+                match join {
+                    Join::Mean => pairs.map(|(a, b)| a + b).collect(),
+                    Join::Product => pairs.map(|(a, b)| a * b).collect(),
                     _ => pairs.map(|(a, b)| a.max(*b)).collect(),
                 }
             }
         });
     }
     let mut values = joined.unwrap_or_else(|| vec![0.0; size[0] * size[1]]);
-    if mode == "mean" {
-        let n = layers.len() as f32;
+    if join == Join::Mean {
+        let n = count as f32;
         values.iter_mut().for_each(|v| *v /= n);
     }
     Ok(Drawn::Grid(Grid {

@@ -105,11 +105,11 @@ impl Task {
                             let channels = f(&study.evidence(gradients)?, &self.settings)?;
                             Ok(Drawn::Channels(channels))
                         };
-                        super::options::at_layers(&draw, &self.settings, study)?
+                        super::options::at_layers(self.method, &draw, &self.settings, study)?
                     }
                     Compute::Map(f) => {
                         let draw = |study: &mut Study<'_>| f(study, &self.settings);
-                        super::options::at_layers(&draw, &self.settings, study)?
+                        super::options::at_layers(self.method, &draw, &self.settings, study)?
                     }
                     // Begun as steps.
                     Compute::Steps(_) => return Ok(()),

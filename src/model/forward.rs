@@ -238,6 +238,11 @@ impl Trace {
         self.engine.kernels.apply(&node.op, &inputs)
     }
 
+    /// Whether a node's output is kept, so that [`Trace::output`] computes nothing.
+    pub fn keeps(&self, node: NodeId) -> bool {
+        self.values.get(node).is_some_and(Option::is_some)
+    }
+
     /// The logits of the first image.
     ///
     /// # Errors

@@ -41,6 +41,9 @@ pub struct FigurePanel {
     pub caption: Vec<String>,
     /// The composed picture, any size.
     pub picture: RgbImage,
+    /// Closed lines around regions, in pixels of `picture`. They are drawn on the finished panel, so that they are as
+    /// wide on a small one as on a large one.
+    pub outlines: Vec<Vec<[f64; 2]>>,
     /// The part that the model saw, outlined: `[left, top, right, bottom]` in pixels of `picture`.
     pub crop: Option<[f64; 4]>,
     /// The colour scale; none under a plain X-ray or an empty map.
@@ -56,6 +59,7 @@ impl FigurePanel {
             heading: heading.into(),
             caption,
             picture: shrink(picture),
+            outlines: Vec::new(),
             crop: None,
             bar: None,
             notices: Vec::new(),
@@ -85,6 +89,7 @@ impl FigurePanel {
             heading: heading.into(),
             caption,
             picture: overlay_at(&small, &source_from_small, heat),
+            outlines: Vec::new(),
             crop,
             bar: coloured.then(|| ColourBar {
                 range: heat.range,

@@ -6,7 +6,9 @@ use super::colour_bar;
 use super::draw::{Area, PRINT, dashed_outline, fill, paste};
 use super::figure::FigurePanel;
 use super::lettering::{Fonts, Style, Weight};
+use super::regions::draw_outlines;
 use crate::error::Result;
+use crate::image::geometry::Affine;
 use crate::image::resize_rgb;
 use crate::text::{RESEARCH_ONLY, notice};
 
@@ -147,10 +149,16 @@ impl Setter {
         let mut y = top + above;
         let [width, height] = panel.picture;
         let indent = ((self.panel_width - width as f32) / 2.0).max(0.0).round();
-        let picture = fit_picture(&panel.panel.picture, width, height);
+        let mut picture = fit_picture(&panel.panel.picture, width, height);
+        let zoom = f64::from(width) / f64::from(panel.panel.picture.width().max(1));
+        let full = [
+            panel.panel.picture.width() as usize,
+            panel.panel.picture.height() as usize,
+        ];
+        let from_full = Affine::scale_to([width as usize, height as usize], full);
+        draw_outlines(&mut picture, &panel.panel.outlines, &from_full);
         paste(canvas, &picture, x + indent, y);
         if let Some([left, top, right, bottom]) = panel.panel.crop {
-            let zoom = f64::from(width) / f64::from(panel.panel.picture.width().max(1));
             let [left, top, right, bottom] = [left, top, right, bottom].map(|v| (v * zoom) as f32);
             let area = Area {
                 x: x + indent + left,

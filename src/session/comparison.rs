@@ -16,7 +16,7 @@ use crate::image::Image;
 use crate::job::Job;
 use crate::model::Model;
 use crate::plan::{ImageSource, MapKey, Plan, Post, Target, Values};
-use crate::render::outline;
+use crate::regions::{Mask, Region, Shape};
 use crate::text::{APP, RESEARCH_ONLY, fault};
 
 /// A figure that is to be made.
@@ -51,10 +51,10 @@ pub fn run(comparison: &Comparison, out: &Path, job: &Job) -> Result<Vec<String>
             }
         }
     }
-    let mut picture = Picture::open(&plan.image)?;
+    let picture = Picture::open(&plan.image)?;
     let input = Arc::new(picture.input_for(&model)?);
     let mut notices = model.notices.clone();
-    let regions = match &plan.regions {
+    let mut regions = match &plan.regions {
         Some(path) => {
             let regions = open_regions(path, &picture, &plan.image)?;
             notices.extend(regions.notices);
@@ -63,7 +63,7 @@ pub fn run(comparison: &Comparison, out: &Path, job: &Job) -> Result<Vec<String>
         None => Vec::new(),
     };
     if let Some(mask) = mask_of(comparison)? {
-        picture.display = Arc::new(outlined(&picture, &mask)?);
+        regions.push(region_of(&picture, &mask)?);
     }
     let target = resolve_target(&model, plan)?;
     let mut analysis = Analysis::run(Arc::clone(&model), input, job)?;
@@ -127,18 +127,17 @@ fn mask_of(comparison: &Comparison) -> Result<Option<Image>> {
     }
 }
 
-/// What is shown, with the finding's outline.
-fn outlined(picture: &Picture, mask: &Image) -> Result<::image::RgbImage> {
-    let mut display = (*picture.display).clone();
-    let size = [display.width() as usize, display.height() as usize];
+/// Where the finding is.
+fn region_of(picture: &Picture, mask: &Image) -> Result<Region> {
+    let size = picture.size();
     if mask.size() != size {
         return Err(fault::mask_size(&mask.origin.name, mask.size(), size));
     }
-    let inside: Vec<bool> = mask
-        .grey()
-        .iter()
-        .map(|v| *v > 0.5 * mask.max_value)
-        .collect();
-    outline(&mut display, &inside);
-    Ok(display)
+    let grey = mask.grey();
+    let inside = grey.iter().map(|v| *v > 0.5 * mask.max_value).collect();
+    Ok(Region {
+        shape: Shape::Mask(Mask::new(size, inside)),
+        label: String::new(),
+        origin: mask.origin.name.clone(),
+    })
 }

@@ -12,7 +12,7 @@ use crate::model::Model;
 use crate::plan::{Post, Target, Values, View};
 use crate::post::{Field, hidden_sign, process_named, scale_range};
 use crate::regions::Region;
-use crate::render::{Figure, FigurePanel, Heat, draw_regions};
+use crate::render::{Figure, FigurePanel, Heat, outlines};
 use crate::text::method::objective_name;
 use crate::text::{figure as words, measure, notice};
 
@@ -108,14 +108,12 @@ impl Exhibit {
                 (Some(map), Some(field)) => self.heat_panel(panel, case, map, field, &fields)?,
                 _ => FigurePanel::plain(words::PLAIN, Vec::new(), &case.picture.display),
             };
-            if !case.regions.is_empty() {
-                let size = [
-                    drawn.picture.width() as usize,
-                    drawn.picture.height() as usize,
-                ];
-                let drawn_from_source = Affine::scale_to(size, case.picture.size());
-                draw_regions(&mut drawn.picture, &case.regions, &drawn_from_source);
-            }
+            let size = [
+                drawn.picture.width() as usize,
+                drawn.picture.height() as usize,
+            ];
+            let drawn_from_source = Affine::scale_to(size, case.picture.size());
+            drawn.outlines = outlines(&case.regions, &drawn_from_source);
             panels.push(drawn);
         }
         let figure = Figure {

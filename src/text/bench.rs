@@ -1,13 +1,15 @@
 //! What `camlens bench` says.
 
 /// Rows of the table, for progress.
-pub const ROWS: usize = 15;
+pub const ROWS: usize = 16;
 /// Opening the file.
 pub const LOAD: &str = "open the file";
 /// A forward pass for logits.
 pub const FORWARD: &str = "forward, logits only";
 /// A forward pass that keeps what a reverse walk needs.
 pub const TRACE: &str = "forward, kept for a walk";
+/// A walk from the logits to the input.
+pub const WALK: &str = "walk back to the input";
 /// One image of a batch.
 pub const MASK: &str = "Score-CAM, per mask";
 /// The first pass, which packs weights.
@@ -34,4 +36,14 @@ pub fn map(method: &str, layer: &str, params: &[(&str, &str)]) -> String {
 /// A batch.
 pub fn batch(images: usize) -> String {
     format!("forward, batch of {images}")
+}
+
+/// Work that is cancelled, from the word to its end.
+pub fn cancelled(what: &str) -> String {
+    format!("cancel {what}")
+}
+
+/// A map of an image that has been opened.
+pub fn open_image(map: &str) -> String {
+    format!("{map}, image open")
 }

@@ -110,6 +110,39 @@ pub fn recipe_tensors(arch: &str, salt: u64) -> Option<BTreeMap<String, Tensor>>
     )
 }
 
+/// What PyTorch computed (tests/reference).
+pub fn reference(name: &str) -> serde_json::Value {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
+    json(&folder.join(format!("{name}.json")))
+}
+
+/// The checkpoint that the reference was computed with.
+pub fn reference_tensors(reference: &serde_json::Value) -> BTreeMap<String, Tensor> {
+    let rules: Vec<(String, f64)> = serde_json::from_value(reference["rules"].clone()).unwrap();
+    let salt = reference["salt"].as_u64().unwrap();
+    let mut tensors = BTreeMap::new();
+    let mut add = |name: &str, shape: &[usize]| {
+        let values = recipe_tensor(name, shape, salt, &rules);
+        let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+        tensors.insert(name.to_owned(), tensor);
+    };
+    for row in reference["tensors"].as_array().unwrap() {
+        let name = row[0].as_str().unwrap();
+        match row[1].as_u64() {
+            Some(channels) => {
+                for leaf in ["weight", "bias", "running_mean", "running_var"] {
+                    add(&format!("{name}.{leaf}"), &[channels as usize]);
+                }
+            }
+            None => add(
+                name,
+                &serde_json::from_value::<Vec<usize>>(row[1].clone()).unwrap(),
+            ),
+        }
+    }
+    tensors
+}
+
 /// Triangle wave of an integer, 0 to 1 with its peak in mid-period.
 fn triangle(n: i64, period: i64) -> f64 {
     let r = n.rem_euclid(period) as f64 * 2.0 / period as f64;

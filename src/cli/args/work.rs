@@ -75,7 +75,11 @@ pub(in crate::cli) struct BenchArgs {
     /// Repetitions of each row; the median is printed
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(in crate::cli) reps: u16,
-    /// Prints JSON: {model, kernels, threads, rows: [{id, what, median_s, min_s, reps}], operations, ...}
+    /// Only these rows (by the ids of --json), separated by commas; also `operations` and `cancel`
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    pub(in crate::cli) only: Vec<String>,
+    /// Prints JSON: {model, kernels, threads, rows: [{id, what, median_s, min_s, reps}], cancelled: [{id, what, median_s,
+    /// worst_s, times}], operations, ...}
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }

@@ -413,7 +413,7 @@ pub(super) const EIGEN_SMOOTH: Param = Param {
 /// One map out of the stages up to the layer.
 pub(super) const FUSION: Param = Param {
     id: "fusion",
-    help: "Joins the maps of the network's stages up to this layer, each normalised and enlarged to the input: mean (pytorch-grad-cam's several target layers), max, product, tanh-max (maximum after tanh(2 M / max M) of the first three stages, as we remember LayerCAM's paper), or torchcam (the same with tanh at every stage)",
+    help: "Joins the maps of the network's stages up to this layer, each normalised and enlarged to the input: mean (pytorch-grad-cam's several target layers), max, product, tanh-max (maximum after tanh(2 M / max M) of the first three stages, as we remember LayerCAM's paper), or torchcam (its fuse_cams: the maximum on the largest stage's grid, with LayerCAM after tanh(2 M) at every stage)",
     domain: Domain::Choice(&[NONE, "mean", "max", "tanh-max", "torchcam", "product"]),
 };
 

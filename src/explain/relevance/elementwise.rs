@@ -7,7 +7,7 @@ use candle_core::{Device, Storage, Tensor};
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::model::kernels::cpu::zipped;
+use crate::model::kernels::cpu::{paired, zipped};
 use crate::text::fault;
 
 /// Numbers that are worth a task of their own.
@@ -53,35 +53,71 @@ pub(super) fn zip<const K: usize>(
     inputs: [&Tensor; K],
     f: impl Fn([f32; K]) -> f32 + Sync,
 ) -> Result<Tensor> {
-    let Some(first) = inputs.first() else {
+    let (runs, first) = runs_of(inputs)?;
+    let values = visit(&runs, [&[]; K], 0, &|slices| zipped(slices, &f))?;
+    shaped(values, first)
+}
+
+/// As [`zip`] for a function that gives two numbers and says where they do not hold; `None` where that is anywhere.
+///
+/// # Errors
+/// As [`zip`].
+pub(super) fn pair<const K: usize>(
+    inputs: [&Tensor; K],
+    f: impl Fn([f32; K]) -> ([f32; 2], bool) + Sync,
+) -> Result<Option<[Tensor; 2]>> {
+    let (runs, first) = runs_of(inputs)?;
+    let pair = visit(&runs, [&[]; K], 0, &|slices| paired(slices, &f))?;
+    pair.map(|[a, b]| Ok([shaped(a, first)?, shaped(b, first)?]))
+        .transpose()
+}
+
+/// Whether `f` holds at no place of two equally shaped tensors.
+///
+/// # Errors
+/// As [`zip`].
+pub(super) fn none(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> bool + Sync) -> Result<bool> {
+    let (runs, _) = runs_of([a, b])?;
+    visit(&runs, [&[]; 2], 0, &|[a, b]: [&[f32]; 2]| {
+        let chunks = a.par_chunks(GRAIN).zip(b.par_chunks(GRAIN));
+        let found = |a: &[f32], b: &[f32]| -> u32 {
+            let places = a.iter().zip(b);
+            places.fold(0, |any, (a, b)| any | u32::from(f(*a, *b)))
+        };
+        chunks.all(|(a, b)| found(a, b) == 0)
+    })
+}
+
+/// Tensors as runs, and the first of them; they have one shape.
+fn runs_of<const K: usize>(inputs: [&Tensor; K]) -> Result<(Vec<Tensor>, &Tensor)> {
+    let Some(first) = inputs.into_iter().next() else {
         return Err(fault::shape("relevance", "no tensors", "some"));
     };
     if let Some(other) = inputs.iter().find(|x| x.dims() != first.dims()) {
         let (found, expected) = (format!("{:?}", other.dims()), format!("{:?}", first.dims()));
         return Err(fault::shape("relevance", &found, &expected));
     }
-    let runs = inputs
-        .iter()
-        .map(|x| run_of(x))
-        .collect::<Result<Vec<_>>>()?;
-    fn visit<const K: usize>(
-        runs: &[Tensor],
-        slices: [&[f32]; K],
-        at: usize,
-        f: &(impl Fn([f32; K]) -> f32 + Sync),
-    ) -> Result<Vec<f32>> {
-        let Some(run) = runs.get(at) else {
-            return Ok(zipped(slices, f));
-        };
-        with_values(run, |values| {
-            let mut slices = slices;
-            if let Some(slot) = slices.get_mut(at) {
-                *slot = values;
-            }
-            visit(runs, slices, at + 1, f)
-        })?
-    }
-    shaped(visit(&runs, [&[]; K], 0, &f)?, first)
+    let runs = inputs.iter().map(|x| run_of(x)).collect::<Result<_>>()?;
+    Ok((runs, first))
+}
+
+/// `f` of the numbers of all runs, from number `at` on.
+fn visit<const K: usize, T>(
+    runs: &[Tensor],
+    slices: [&[f32]; K],
+    at: usize,
+    f: &impl Fn([&[f32]; K]) -> T,
+) -> Result<T> {
+    let Some(run) = runs.get(at) else {
+        return Ok(f(slices));
+    };
+    with_values(run, |values| {
+        let mut slices = slices;
+        if let Some(slot) = slices.get_mut(at) {
+            *slot = values;
+        }
+        visit(runs, slices, at + 1, f)
+    })?
 }
 
 /// `f(value, a, b)` with two numbers per channel of a map `[N, C, H, W]`.

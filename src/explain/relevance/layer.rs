@@ -7,8 +7,8 @@ use candle_core::Tensor;
 use super::elementwise::{constant, exact_quotient, product, quotient, stabilised, zip};
 use super::rule::{Rule, STABILISER};
 use crate::error::Result;
-use crate::model::kernels::{Kernels, Prepared, values};
-use crate::model::op::Op;
+use crate::model::kernels::{Denominator, Kernels, Prepared, values};
+use crate::model::op::{Conv2d, Op};
 use crate::text::fault;
 
 /// A convolution or linear layer in canonical form (BatchNorm folded in), its rule, and its modified weights.
@@ -21,7 +21,7 @@ pub(super) struct Layer {
     /// What black and white become, per input channel, for the z-box rule.
     pub(super) range: Option<[Vec<f32>; 2]>,
     /// One modified layer for each [`Part`], made when first asked for.
-    parts: [OnceLock<Op>; 7],
+    parts: [OnceLock<Op>; 10],
 }
 
 /// Modified weights and biases.
@@ -41,16 +41,53 @@ enum Part {
     Ones,
     /// `W^2`, `b^2`.
     Square,
+    /// [`POSITIVE`] side by side: reads both parts of the input as twice the channels.
+    BothPositive,
+    /// [`NEGATIVE`] side by side.
+    BothNegative,
+    /// [`POSITIVE_ONLY`] side by side.
+    BothPositiveOnly,
 }
 
-/// The parts that meet the positive and the negative part of an input.
-type Parts = [Part; 2];
+/// Contributions of one sign: the parts that meet the positive and the negative part of an input, and both side by side.
+struct Parts {
+    plus: Part,
+    minus: Part,
+    both: Part,
+}
+
 /// Positive contributions; the positive part of the bias belongs to them.
-const POSITIVE: Parts = [Part::Positive, Part::NegativeOnly];
+const POSITIVE: Parts = Parts {
+    plus: Part::Positive,
+    minus: Part::NegativeOnly,
+    both: Part::BothPositive,
+};
 /// Negative contributions, with the negative part of the bias.
-const NEGATIVE: Parts = [Part::Negative, Part::PositiveOnly];
+const NEGATIVE: Parts = Parts {
+    plus: Part::Negative,
+    minus: Part::PositiveOnly,
+    both: Part::BothNegative,
+};
 /// Positive contributions alone.
-const POSITIVE_ONLY: Parts = [Part::PositiveOnly, Part::NegativeOnly];
+const POSITIVE_ONLY: Parts = Parts {
+    plus: Part::PositiveOnly,
+    minus: Part::NegativeOnly,
+    both: Part::BothPositiveOnly,
+};
+
+/// Most input channels of a convolution that reads both parts of its input at once: twice as many still fit the vectors
+/// that one part would leave half empty.
+const NARROW: usize = 8;
+
+/// An input, divided by sign where that matters.
+enum Signs {
+    /// There is no negative part.
+    Positive(Tensor),
+    /// Both parts.
+    Apart(Tensor, Tensor),
+    /// Both parts as twice the channels.
+    Together(Tensor),
+}
 
 impl Layer {
     pub(super) fn new(whole: Op, rule: Rule, nonnegative: bool) -> Self {
@@ -81,28 +118,24 @@ impl Layer {
             }
             Rule::Epsilon(e) => {
                 let s = quotient(r, &z()?, e)?;
-                product(x, &vjp(kernels, &self.whole, &s, x)?)
+                times(kernels, &self.whole, &s, x)
             }
             Rule::Norm => {
                 let s = quotient(r, &z()?, STABILISER)?;
-                product(x, &vjp(kernels, &self.whole, &s, x)?)
+                times(kernels, &self.whole, &s, x)
             }
             Rule::ZPlus => {
-                let signs = self.signs(x)?;
-                let s = quotient(r, &self.forward(kernels, &signs, POSITIVE)?, STABILISER)?;
-                self.backward(kernels, &signs, POSITIVE, &s)
+                let over = Denominator::Stabilised(STABILISER);
+                self.spread(kernels, &self.signs(x)?, &POSITIVE, r, over)
             }
             Rule::ZPlusExact => {
                 let signs = self.signs(x)?;
-                let s = exact_quotient(r, &self.forward(kernels, &signs, POSITIVE_ONLY)?)?;
-                self.backward(kernels, &signs, POSITIVE_ONLY, &s)
+                self.spread(kernels, &signs, &POSITIVE_ONLY, r, Denominator::Exact)
             }
             Rule::AlphaBeta { alpha, beta } => {
-                let signs = self.signs(x)?;
-                let s = quotient(r, &self.forward(kernels, &signs, POSITIVE)?, STABILISER)?;
-                let t = quotient(r, &self.forward(kernels, &signs, NEGATIVE)?, STABILISER)?;
-                let up = self.backward(kernels, &signs, POSITIVE, &s)?;
-                let down = self.backward(kernels, &signs, NEGATIVE, &t)?;
+                let (signs, over) = (self.signs(x)?, Denominator::Stabilised(STABILISER));
+                let up = self.spread(kernels, &signs, &POSITIVE, r, over)?;
+                let down = self.spread(kernels, &signs, &NEGATIVE, r, over)?;
                 zip([&up, &down], |[up, down]| alpha * up - beta * down)
             }
             Rule::Gamma(g) => self.gamma(kernels, x, &z()?, r, g),
@@ -143,7 +176,7 @@ impl Layer {
         g: f32,
     ) -> Result<Tensor> {
         let signs = self.signs(x)?;
-        let p = self.forward(kernels, &signs, POSITIVE)?;
+        let p = self.forward(kernels, &signs, &POSITIVE)?;
         let up = move |[r, z, p]: [f32; 3]| {
             if z > 0.0 {
                 r / stabilised(z + g * p, STABILISER)
@@ -161,7 +194,7 @@ impl Layer {
         let all = zip([r, z, &p], |v| up(v) + (1.0 + g) * down(v))?;
         let more = zip([r, z, &p], |v| up(v) - down(v))?;
         let common = vjp(kernels, &self.whole, &all, x)?;
-        let positive = self.backward(kernels, &signs, POSITIVE, &more)?;
+        let positive = self.backward(kernels, &signs, &POSITIVE, &more)?;
         zip([x, &common, &positive], |[x, c, p]| x * c + g * p)
     }
 
@@ -180,35 +213,72 @@ impl Layer {
         let zl = kernels.apply(positive, &[&low])?;
         let zh = kernels.apply(negative, &[&high])?;
         let s = over(&zip([&z, &zl, &zh], |[z, l, h]| z - l - h)?)?;
-        let from_x = product(x, &vjp(kernels, whole, &s, x)?)?;
-        let from_low = product(&low, &vjp(kernels, positive, &s, x)?)?;
-        let from_high = product(&high, &vjp(kernels, negative, &s, x)?)?;
+        let from_x = times(kernels, whole, &s, x)?;
+        let from_low = times(kernels, positive, &s, &low)?;
+        let from_high = times(kernels, negative, &s, &high)?;
         zip([&from_x, &from_low, &from_high], |[x, l, h]| x - l - h)
     }
 
     /// The positive and, where there is one, the negative part of an input.
-    fn signs(&self, x: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+    fn signs(&self, x: &Tensor) -> Result<Signs> {
         if self.nonnegative {
-            return Ok((x.clone(), None));
+            return Ok(Signs::Positive(x.clone()));
         }
-        let positive = zip([x], |[x]| x.max(0.0))?;
-        Ok((positive, Some(zip([x], |[x]| x.min(0.0))?)))
+        let plus = zip([x], |[x]| x.max(0.0))?;
+        let minus = zip([x], |[x]| x.min(0.0))?;
+        let is_narrow = match &self.whole {
+            Op::Conv2d(conv) => conv.groups == 1 && x.dim(1)? <= NARROW,
+            _ => false,
+        };
+        Ok(match is_narrow {
+            true => Signs::Together(side_by_side(&plus, &minus)?),
+            false => Signs::Apart(plus, minus),
+        })
+    }
+
+    /// Divides r in proportion to some contributions.
+    fn spread(
+        &self,
+        kernels: &dyn Kernels,
+        signs: &Signs,
+        parts: &Parts,
+        r: &Tensor,
+        over: Denominator,
+    ) -> Result<Tensor> {
+        let at_once = match signs {
+            Signs::Positive(x) => Some((parts.plus, x)),
+            Signs::Together(x) => Some((parts.both, x)),
+            Signs::Apart(..) => None,
+        };
+        let mut s = None;
+        if let Some((part, x)) = at_once
+            && let Op::Conv2d(conv) = self.part(part)?
+        {
+            s = kernels.conv2d_quotient(x, conv, r, over)?;
+        }
+        let s = match s {
+            Some(s) => s,
+            None => {
+                let z = self.forward(kernels, signs, parts)?;
+                match over {
+                    Denominator::Stabilised(e) => quotient(r, &z, e)?,
+                    Denominator::Exact => exact_quotient(r, &z)?,
+                }
+            }
+        };
+        self.backward(kernels, signs, parts, &s)
     }
 
     /// The sum of some contributions.
-    fn forward(
-        &self,
-        kernels: &dyn Kernels,
-        (plus, minus): &(Tensor, Option<Tensor>),
-        [first, second]: Parts,
-    ) -> Result<Tensor> {
-        let z = kernels.apply(self.part(first)?, &[plus])?;
-        match minus {
-            Some(minus) => {
-                let rest = kernels.apply(self.part(second)?, &[minus])?;
+    fn forward(&self, kernels: &dyn Kernels, signs: &Signs, parts: &Parts) -> Result<Tensor> {
+        match signs {
+            Signs::Positive(x) => kernels.apply(self.part(parts.plus)?, &[x]),
+            Signs::Together(x) => kernels.apply(self.part(parts.both)?, &[x]),
+            Signs::Apart(plus, minus) => {
+                let z = kernels.apply(self.part(parts.plus)?, &[plus])?;
+                let rest = kernels.apply(self.part(parts.minus)?, &[minus])?;
                 zip([&z, &rest], |[a, b]| a + b)
             }
-            None => Ok(z),
         }
     }
 
@@ -216,17 +286,23 @@ impl Layer {
     fn backward(
         &self,
         kernels: &dyn Kernels,
-        (plus, minus): &(Tensor, Option<Tensor>),
-        [first, second]: Parts,
+        signs: &Signs,
+        parts: &Parts,
         s: &Tensor,
     ) -> Result<Tensor> {
-        let g = vjp(kernels, self.part(first)?, s, plus)?;
-        match minus {
-            Some(minus) => {
-                let h = vjp(kernels, self.part(second)?, s, minus)?;
+        match signs {
+            Signs::Positive(x) => times(kernels, self.part(parts.plus)?, s, x),
+            Signs::Together(x) => {
+                let both = times(kernels, self.part(parts.both)?, s, x)?;
+                let channels = both.dim(1)? / 2;
+                let [plus, minus] = [0, channels].map(|from| both.narrow(1, from, channels));
+                zip([&plus?, &minus?], |[p, m]| p + m)
+            }
+            Signs::Apart(plus, minus) => {
+                let g = vjp(kernels, self.part(parts.plus)?, s, plus)?;
+                let h = vjp(kernels, self.part(parts.minus)?, s, minus)?;
                 zip([plus, &g, minus, &h], |[p, g, m, h]| p * g + m * h)
             }
-            None => product(plus, &g),
         }
     }
 
@@ -244,6 +320,25 @@ impl Layer {
 
 /// A layer with other weights and biases.
 fn modified(op: &Op, part: Part) -> Result<Op> {
+    let both = match part {
+        Part::BothPositive => Some([Part::Positive, Part::NegativeOnly]),
+        Part::BothNegative => Some([Part::Negative, Part::PositiveOnly]),
+        Part::BothPositiveOnly => Some([Part::PositiveOnly, Part::NegativeOnly]),
+        _ => None,
+    };
+    if let Some([plus, minus]) = both {
+        let (Op::Conv2d(plus), Op::Conv2d(minus)) = (modified(op, plus)?, modified(op, minus)?)
+        else {
+            return Err(fault::shape("relevance", op.label(), "a convolution"));
+        };
+        let weight = Tensor::cat(&[&plus.weight, &minus.weight], 1)?;
+        let prepared = Prepared::default();
+        return Ok(Op::Conv2d(Conv2d {
+            weight,
+            prepared,
+            ..plus
+        }));
+    }
     let change = |t: &Tensor| -> Result<Tensor> {
         Ok(match part {
             Part::Positive | Part::PositiveOnly => t.relu()?,
@@ -251,6 +346,8 @@ fn modified(op: &Op, part: Part) -> Result<Op> {
             Part::Unbiased => t.clone(),
             Part::Ones => t.ones_like()?,
             Part::Square => t.sqr()?,
+            // Made of others, above.
+            Part::BothPositive | Part::BothNegative | Part::BothPositiveOnly => t.clone(),
         })
     };
     let has_bias = matches!(part, Part::Positive | Part::Negative | Part::Square);
@@ -278,6 +375,22 @@ fn extremes(x: &Tensor) -> Result<(f32, f32)> {
     let values = values(x)?;
     let ends = |(low, high): (f32, f32), v: &f32| (low.min(*v), high.max(*v));
     Ok(values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), ends))
+}
+
+/// Two maps as one with twice the channels.
+fn side_by_side(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let pixels = |x: &Tensor| -> Result<Tensor> { Ok(x.permute((0, 2, 3, 1))?.contiguous()?) };
+    Ok(Tensor::cat(&[pixels(a)?, pixels(b)?], 3)?.permute((0, 3, 1, 2))?)
+}
+
+/// What an operation hands back to its input, times the input.
+pub(super) fn times(kernels: &dyn Kernels, op: &Op, s: &Tensor, x: &Tensor) -> Result<Tensor> {
+    if let Op::Conv2d(conv) = op
+        && let Some(r) = kernels.conv2d_input_grad_product(s, conv, x)?
+    {
+        return Ok(r);
+    }
+    product(x, &vjp(kernels, op, s, x)?)
 }
 
 /// The gradient at an operation's one input.

@@ -27,8 +27,9 @@ use crate::model::Model;
 use crate::model::forward::Trace;
 use crate::model::graph::{Graph, Node, NodeId};
 use crate::model::kernels::{Kernels, values};
+use crate::model::op::{Act, Op};
 use crate::text::{fault, window};
-use elementwise::{exact_quotient, per_channel, product, quotient, sum, total, zip};
+use elementwise::{exact_quotient, none, pair, per_channel, product, quotient, sum, total, zip};
 use plan::{Action, Weighted};
 
 /// What a walk left at every node.
@@ -94,6 +95,7 @@ impl Plan {
             };
             let step = Step {
                 kernels: model.kernels(),
+                graph,
                 trace,
                 node,
                 id,
@@ -110,6 +112,7 @@ impl Plan {
 /// A node at its turn in the walk.
 struct Step<'a> {
     kernels: &'a dyn Kernels,
+    graph: &'a Graph,
     trace: &'a Trace,
     node: &'a Node,
     id: NodeId,
@@ -136,23 +139,14 @@ impl Step<'_> {
             Action::Norm => {
                 let (x, z) = (x()?, self.trace.output(self.id)?);
                 let s = quotient(r, &z, STABILISER)?;
-                vec![(input, product(&x, &layer::vjp(self.kernels, op, &s, &x)?)?)]
+                vec![(input, layer::times(self.kernels, op, &s, &x)?)]
             }
-            Action::Sum => {
-                let parts = self.inputs()?;
-                let [a, b] = parts.as_slice() else {
-                    return Err(fault::shape(&self.node.name, "other inputs", "two"));
-                };
-                let share =
-                    |[a, b, r]: [f32; 3]| a * (r / elementwise::stabilised(a + b, STABILISER));
-                let shares = [zip([a, b, r], share)?, zip([b, a, r], share)?];
-                self.node.inputs.iter().copied().zip(shares).collect()
-            }
+            Action::Sum => self.sum_shares(r)?,
             Action::PositivePool => {
                 let x = zip([&x()?], |[x]| x.max(0.0))?;
                 let z = self.kernels.apply(op, &[&x])?;
                 let s = exact_quotient(r, &z)?;
-                vec![(input, product(&x, &layer::vjp(self.kernels, op, &s, &x)?)?)]
+                vec![(input, layer::times(self.kernels, op, &s, &x)?)]
             }
             Action::PositiveSum => {
                 let parts = self.inputs()?;
@@ -186,12 +180,96 @@ impl Step<'_> {
         inputs.map(|&input| self.trace.output(input)).collect()
     }
 
+    /// Shares of a sum of two.
+    fn sum_shares(&self, r: &Tensor) -> Result<Vec<(NodeId, Tensor)>> {
+        let &[a, b] = self.node.inputs.as_slice() else {
+            return Err(fault::shape(&self.node.name, "other inputs", "two"));
+        };
+        if let Some(shares) = self.sum_shares_from_end([a, b], r)? {
+            return Ok(shares);
+        }
+        let [x, y] = [self.trace.output(a)?, self.trace.output(b)?];
+        let divided = pair([&x, &y, r], |[x, y, r]| {
+            let s = r / elementwise::stabilised(x + y, STABILISER);
+            ([x * s, y * s], false)
+        })?;
+        Ok(divided.map_or_else(Vec::new, |[x, y]| vec![(a, x), (b, y)]))
+    }
+
+    /// The same where one part stands inside a fused step, and would have to be convolved again: it is what the sum has
+    /// more than the other part. Where a rectifier closed the sum is not known, and no relevance may stand.
+    fn sum_shares_from_end(
+        &self,
+        [a, b]: [NodeId; 2],
+        r: &Tensor,
+    ) -> Result<Option<Vec<(NodeId, Tensor)>>> {
+        let (inside, other) = match [a, b].map(|part| self.trace.keeps(part)) {
+            [false, true] => (a, b),
+            [true, false] => (b, a),
+            _ => return Ok(None),
+        };
+        let Some((end, is_rectified)) = self.kept_end(self.id) else {
+            return Ok(None);
+        };
+        let (end, known) = (self.trace.output(end)?, self.trace.output(other)?);
+        let divided = pair([&end, &known, r], |[z, known, r]| {
+            let s = r / elementwise::stabilised(z, STABILISER);
+            let is_lost = is_rectified && z == 0.0 && r != 0.0;
+            ([(z - known) * s, known * s], is_lost)
+        })?;
+        Ok(divided.map(|[x, known]| vec![(inside, x), (other, known)]))
+    }
+
+    /// The node that tells a node's output without computing it, and whether a rectifier has taken its negative part:
+    /// itself, or the rectifier that alone reads it.
+    fn kept_end(&self, id: NodeId) -> Option<(NodeId, bool)> {
+        if self.trace.keeps(id) {
+            return Some((id, false));
+        }
+        let next = self.reader(id)?;
+        let is_relu = matches!(self.graph.nodes.get(next)?.op, Op::Act(Act::Relu));
+        (is_relu && self.trace.keeps(next)).then_some((next, true))
+    }
+
+    /// The node that reads one inside a fused step; nobody else reads it.
+    fn reader(&self, id: NodeId) -> Option<NodeId> {
+        (id + 1..self.graph.nodes.len()).find(|&next| {
+            let node = self.graph.nodes.get(next);
+            node.is_some_and(|node| node.inputs.contains(&id))
+        })
+    }
+
+    /// The output of a layer with its bias, as far as relevance r stands there, from what is kept: the rectifier behind
+    /// it, or the sum less its other part, exactly as the sum has divided relevance. Behind a closed rectifier r must be 0.
+    fn output_under(&self, node: NodeId, r: &Tensor) -> Result<Tensor> {
+        if self.trace.keeps(node) {
+            return self.trace.output(node);
+        }
+        let sum = self.reader(node).and_then(|next| {
+            let sum = self.graph.nodes.get(next)?;
+            let other = sum.inputs.iter().copied().find(|&part| part != node)?;
+            let is_known = matches!(sum.op, Op::Add) && self.trace.keeps(other);
+            is_known.then_some((next, other))
+        });
+        let (at, other) = sum.map_or((node, None), |(next, other)| (next, Some(other)));
+        if let Some((end, is_rectified)) = self.kept_end(at) {
+            let y = self.trace.output(end)?;
+            if !is_rectified || none(&y, r, |y, r| y == 0.0 && r != 0.0)? {
+                return match other {
+                    Some(other) => zip([&y, &self.trace.output(other)?], |[y, other]| y - other),
+                    None => Ok(y),
+                };
+            }
+        }
+        self.trace.output(node)
+    }
+
     fn weighted(&self, at: &Weighted, input: NodeId, r: &Tensor) -> Result<(NodeId, Tensor)> {
         let z = || match at.spread {
             true => self
                 .kernels
                 .apply(&at.layer.whole, &[&self.trace.output(input)?]),
-            false => self.trace.output(at.end),
+            false => self.output_under(at.end, r),
         };
         let share = match &at.threshold {
             None => {

@@ -40,6 +40,26 @@ pub struct Chain<'a> {
     pub act: Option<Act>,
 }
 
+impl<'a> Chain<'a> {
+    /// A convolution by itself.
+    pub fn of(conv: &'a Conv2d) -> Self {
+        Self {
+            conv,
+            norm: None,
+            act: None,
+        }
+    }
+}
+
+/// What relevance is divided by where sums stand below.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Denominator {
+    /// `z + e sgn z`, with `sgn 0 = 1`.
+    Stabilised(f32),
+    /// z, and what stands over 0 becomes 0.
+    Exact,
+}
+
 /// Operations with their input gradients (vector-Jacobian products).
 ///
 /// All tensors are f32, `[N, C, H, W]` or `[N, features]`, in whatever strides the kernels like; `dims` is the
@@ -64,6 +84,33 @@ pub trait Kernels: Send + Sync {
     /// # Errors
     /// Fails when the device does.
     fn conv2d_input_grad(&self, grad: &Tensor, conv: &Conv2d, dims: [usize; 4]) -> Result<Tensor>;
+
+    /// `r` over [`Kernels::conv2d`], cell by cell, where these kernels do both in one go; `r` has the output's shape.
+    ///
+    /// # Errors
+    /// Fails when the shapes do not fit or the device does.
+    fn conv2d_quotient(
+        &self,
+        _x: &Tensor,
+        _conv: &Conv2d,
+        _r: &Tensor,
+        _over: Denominator,
+    ) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    /// [`Kernels::conv2d_input_grad`] times the input `x`, cell by cell, where these kernels do both in one go.
+    ///
+    /// # Errors
+    /// Fails when the shapes do not fit or the device does.
+    fn conv2d_input_grad_product(
+        &self,
+        _grad: &Tensor,
+        _conv: &Conv2d,
+        _x: &Tensor,
+    ) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
 
     /// `x W^T + b` for `x [N, features]` and a weight `[out, features]`.
     ///

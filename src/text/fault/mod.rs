@@ -231,6 +231,11 @@ pub fn training_array(name: &str, expected: &[usize], found: Option<&[usize]>) -
 
 // ---- what is asked for -------------------------------------------------------------------------
 
+/// A row of timings that does not exist.
+pub fn no_such_row(row: &str, known: &str) -> Error {
+    input(format!("no row '{row}'; there are {known}"))
+}
+
 /// A class that does not exist.
 pub fn no_such_class(class: &str, classes: usize) -> Error {
     input(format!(

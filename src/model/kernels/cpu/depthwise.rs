@@ -232,13 +232,6 @@ impl Place {
 unsafe fn finish<S: Simd>(v: S::V, added: *const f32, finish: Finish, to: *mut f32, n: usize) {
     // SAFETY: the caller's.
     unsafe {
-        let mut v = v;
-        if !added.is_null() {
-            v = S::add(v, load::<S>(added, n));
-        }
-        if let Finish::Clamp(lo, hi) = finish {
-            v = S::at_most(S::at_least(v, S::splat(lo)), S::splat(hi));
-        }
-        store::<S>(to, n, v);
+        store::<S>(to, n, finish.of::<S>(v, added, n));
     }
 }

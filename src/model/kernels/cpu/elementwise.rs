@@ -482,24 +482,3 @@ unsafe fn total<S: Simd>(x: &[f32], minus: f32, square: bool) -> f32 {
         S::sum(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3]))) + rest
     }
 }
-/// `f` of the numbers at each place of equally long runs, in parallel; as long as the shortest of them.
-pub(crate) fn zipped<const K: usize>(
-    runs: [&[f32]; K],
-    f: impl Fn([f32; K]) -> f32 + Sync,
-) -> Vec<f32> {
-    let len = runs.iter().map(|run| run.len()).min().unwrap_or(0);
-    let mut out = buffer(len);
-    let work = |(chunk, out): (usize, &mut [f32])| {
-        let (start, len) = (chunk * GRAIN, out.len());
-        let parts = runs.map(|run| &run[start..start + len]);
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = f(parts.map(|part| part[i]));
-        }
-    };
-    if len <= GRAIN {
-        out.chunks_mut(GRAIN).enumerate().for_each(work);
-    } else {
-        out.par_chunks_mut(GRAIN).enumerate().for_each(work);
-    }
-    out
-}

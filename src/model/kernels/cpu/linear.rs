@@ -5,8 +5,11 @@ use rayon::prelude::*;
 use super::arena::buffer;
 use super::simd::{Isa, Simd, dispatch};
 
-/// Rows of `x` that share one pass over the weights.
+/// Rows that are multiplied side by side.
 const TOGETHER: usize = 4;
+/// Numbers of a row that are multiplied before the next rows come: [`TOGETHER`] pieces fit the first-level cache, and sums
+/// in a lane stay short.
+const PIECE: usize = 2048;
 /// Outputs of a task.
 const OUTPUTS: usize = 32;
 
@@ -41,19 +44,17 @@ pub(super) fn forward(
                 }
                 return;
             }
-            for (i, part) in part.chunks_exact_mut(n).enumerate() {
-                let o = task * OUTPUTS + i;
-                let row = &weight[o * features..(o + 1) * features];
-                let first = bias.map_or(0.0, |b| b[o]);
-                for (x, part) in x.chunks(TOGETHER * features).zip(part.chunks_mut(TOGETHER)) {
-                    dispatch!(isa, dots(
-                        row: &[f32] = row,
-                        x: &[f32] = x,
-                        out: &mut [f32] = part,
-                    ));
-                    for v in part {
-                        *v += first;
-                    }
+            let first = task * OUTPUTS;
+            let rows = &weight[first * features..(first + part.len() / n) * features];
+            dispatch!(isa, block(
+                rows: &[f32] = rows,
+                x: &[f32] = x,
+                features: usize = features,
+                out: &mut [f32] = part,
+            ));
+            if let Some(bias) = bias {
+                for (part, b) in part.chunks_exact_mut(n).zip(&bias[first..]) {
+                    part.iter_mut().for_each(|v| *v += b);
                 }
             }
         });
@@ -96,26 +97,86 @@ unsafe fn rows_times<S: Simd>(rows: &[f32], x: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Products of `row` with each of up to [`TOGETHER`] rows.
+/// Products of some rows of weights with all rows of `x`, `out[row][x]`. Both are taken through in pieces, so that those of
+/// a few rows stay in the first-level cache while the others pass.
 ///
 /// # Safety
-/// As [`Simd`]; `x` holds `out.len() <= TOGETHER` rows as long as `row`.
+/// As [`Simd`]; `rows` and `x` hold whole rows of `features`, and `out` a number for each pair of them.
 #[inline(always)]
-unsafe fn dots<S: Simd>(row: &[f32], x: &[f32], out: &mut [f32]) {
-    let features = row.len();
-    if out.len() == TOGETHER && x.len() == TOGETHER * features {
-        let mut sums = [[0f32; 1]; TOGETHER];
-        // SAFETY: lengths were just compared.
-        unsafe { products::<S, TOGETHER>(row, x, &mut sums) };
-        for (out, sum) in out.iter_mut().zip(sums) {
-            *out = sum[0];
+unsafe fn block<S: Simd>(rows: &[f32], x: &[f32], features: usize, out: &mut [f32]) {
+    let (outputs, n) = (rows.len() / features.max(1), x.len() / features.max(1));
+    assert!(out.len() >= outputs * n);
+    out.fill(0.0);
+    let mut from = 0;
+    while from < features {
+        let len = PIECE.min(features - from);
+        let mut o = 0;
+        while o < outputs {
+            let together = if o + TOGETHER <= outputs { TOGETHER } else { 1 };
+            let w = rows[o * features + from..].as_ptr();
+            let mut i = 0;
+            while i < n {
+                let many = if i + TOGETHER <= n { TOGETHER } else { 1 };
+                let x = x[i * features + from..].as_ptr();
+                let out = &mut out[o * n + i..];
+                // SAFETY: `together` rows of weights from `o` and `many` of x from `i` have `len` numbers from `from` on.
+                unsafe {
+                    match (together, many) {
+                        (TOGETHER, TOGETHER) => {
+                            pairs::<S, TOGETHER, TOGETHER>(w, x, features, len, out, n);
+                        }
+                        (TOGETHER, _) => pairs::<S, TOGETHER, 1>(w, x, features, len, out, n),
+                        (_, TOGETHER) => pairs::<S, 1, TOGETHER>(w, x, features, len, out, n),
+                        _ => pairs::<S, 1, 1>(w, x, features, len, out, n),
+                    }
+                }
+                i += many;
+            }
+            o += together;
         }
-    } else {
-        for (out, x) in out.iter_mut().zip(x.chunks_exact(features.max(1))) {
-            let mut sums = [[0f32; 1]; 1];
-            // SAFETY: `x` is one row.
-            unsafe { products::<S, 1>(row, x, &mut sums) };
-            *out = sums[0][0];
+        from += len;
+    }
+}
+
+/// Adds the products of `O` rows with `P` rows over `len` numbers to `out`, whose rows are `n` apart.
+///
+/// # Safety
+/// As [`Simd`]; `w` and `x` point to so many rows, `features` apart, of `len` numbers.
+#[inline(always)]
+unsafe fn pairs<S: Simd, const O: usize, const P: usize>(
+    w: *const f32,
+    x: *const f32,
+    features: usize,
+    len: usize,
+    out: &mut [f32],
+    n: usize,
+) {
+    let whole = len / S::LANES * S::LANES;
+    // SAFETY: indices stay under `len` in rows under `O` and `P`.
+    unsafe {
+        let mut sums = [[S::splat(0.0); P]; O];
+        let mut at = 0;
+        while at < whole {
+            let mut columns = [S::splat(0.0); P];
+            for (p, column) in columns.iter_mut().enumerate() {
+                *column = S::load(x.add(p * features + at));
+            }
+            for (o, sums) in sums.iter_mut().enumerate() {
+                let w = S::load(w.add(o * features + at));
+                for (sum, column) in sums.iter_mut().zip(columns) {
+                    *sum = S::fma(w, column, *sum);
+                }
+            }
+            at += S::LANES;
+        }
+        for (o, sums) in sums.into_iter().enumerate() {
+            for (p, sum) in sums.into_iter().enumerate() {
+                let mut total = S::sum(sum);
+                for i in whole..len {
+                    total += *w.add(o * features + i) * *x.add(p * features + i);
+                }
+                out[o * n + p] += total;
+            }
         }
     }
 }

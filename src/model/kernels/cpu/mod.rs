@@ -5,9 +5,9 @@
 //! | `simd` | vectors behind one trait, the choice of an instruction set at run time |
 //! | `tile`, `pack`, `conv` | the inner loop, packed weights, direct convolution |
 //! | `winograd` | 3x3 convolution with fewer products, where rounding is free to differ a little |
-//! | `depthwise`, `pool`, `linear`, `elementwise`, `math` | everything else that is worth a kernel |
+//! | `depthwise`, `pool`, `linear`, `elementwise`, `zipped`, `math` | everything else that is worth a kernel |
 //! | `plane` | candle's tensors as channels-last planes; kernels as candle's custom operations |
-//! | `forms` | what is made of a layer's weights once |
+//! | `forms`, `gradient` | what is made of a layer's weights once, forward and back |
 //! | `arena` | memory that is used again |
 //!
 //! `unsafe` is fenced into this folder. It stands there for two reasons: vector instructions are unsafe to name, and
@@ -19,6 +19,7 @@ mod conv;
 mod depthwise;
 mod elementwise;
 mod forms;
+mod gradient;
 mod linear;
 mod math;
 mod pack;
@@ -27,19 +28,22 @@ mod pool;
 mod simd;
 mod tile;
 mod winograd;
+mod zipped;
 
 pub use arena::Recycler;
-pub(crate) use elementwise::zipped;
 pub use forms::Cache;
 pub use simd::Isa;
+pub(crate) use zipped::{paired, zipped};
 
 use candle_core::{Shape, Tensor};
 
-use super::{Chain, Kernels, Purpose, plain};
+use super::{Chain, Denominator, Kernels, Purpose, plain};
 use crate::error::Result;
 use crate::model::op::{Act, BatchNorm, Conv2d, Op, Pool};
+use crate::text::fault;
 use arena::buffer;
 use plane::{Plane, channels_first, from_pixels, run, run_planes};
+use tile::Finish;
 
 /// See the module.
 pub struct Cpu {
@@ -217,21 +221,11 @@ impl Kernels for Cpu {
     }
 
     fn conv2d(&self, x: &Tensor, conv: &Conv2d) -> Result<Tensor> {
-        let chain = Chain {
-            conv,
-            norm: None,
-            act: None,
-        };
-        self.chain(&chain, x, None, Purpose::Trace)
+        self.chain(&Chain::of(conv), x, None, Purpose::Trace)
     }
 
     fn conv2d_input_grad(&self, grad: &Tensor, conv: &Conv2d, dims: [usize; 4]) -> Result<Tensor> {
-        let chain = Chain {
-            conv,
-            norm: None,
-            act: None,
-        };
-        self.chain_input_grad(&chain, grad, dims, None)
+        self.chain_input_grad(&Chain::of(conv), grad, dims, None)
     }
 
     fn linear(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
@@ -449,7 +443,7 @@ impl Kernels for Cpu {
         let isa = self.isa;
         run_planes("convolution", &inputs, |p| {
             let (values, channels, [h, w]) = form
-                .run(isa, &p[0], p.get(1), chain)
+                .run(isa, &p[0], p.get(1), chain, None)
                 .map_err(candle_core::Error::wrap)?;
             Ok((values, [p[0].images, channels, h, w]))
         })
@@ -483,7 +477,7 @@ impl Kernels for Cpu {
         dims: [usize; 4],
         sum: Option<&Tensor>,
     ) -> Result<Tensor> {
-        let Some(form) = forms::backward(self.isa, chain, dims)? else {
+        let Some(form) = gradient::backward(self.isa, chain, dims)? else {
             // A dilated kernel with a stride: no network of note has one.
             let portable = super::portable::Portable;
             return portable.chain_input_grad(
@@ -497,8 +491,56 @@ impl Kernels for Cpu {
         let mut inputs = vec![given];
         inputs.extend(sum);
         self.planes("convolution-grad", &inputs, |isa, p| {
-            (form.run(isa, &p[0], p.get(1), [h, w]), c, [h, w])
+            let x = form.run(isa, &p[0], p.get(1), [h, w], Finish::Plain);
+            (x, c, [h, w])
         })
+    }
+
+    fn conv2d_quotient(
+        &self,
+        x: &Tensor,
+        conv: &Conv2d,
+        r: &Tensor,
+        over: Denominator,
+    ) -> Result<Option<Tensor>> {
+        let chain = Chain::of(conv);
+        let (n, _, h, w) = x.dims4()?;
+        let [outputs, _, kh, kw] = conv.weight_dims()?;
+        let [oh, ow] = conv.out([h, w], [kh, kw]);
+        if r.dims() != [n, outputs, oh, ow] {
+            let (found, expected) = (format!("{:?}", r.dims()), [n, outputs, oh, ow]);
+            return Err(fault::shape("relevance", &found, &format!("{expected:?}")));
+        }
+        let form = forms::forward(self.isa, &chain, x, Purpose::Trace)?;
+        let isa = self.isa;
+        let ending = match over {
+            Denominator::Stabilised(e) => Finish::Over(e),
+            Denominator::Exact => Finish::OverExact,
+        };
+        let s = run_planes("convolution-quotient", &[x, r], |p| {
+            let (values, channels, [h, w]) = form
+                .run(isa, &p[0], p.get(1), &chain, Some(ending))
+                .map_err(candle_core::Error::wrap)?;
+            Ok((values, [p[0].images, channels, h, w]))
+        })?;
+        Ok(Some(s))
+    }
+
+    fn conv2d_input_grad_product(
+        &self,
+        grad: &Tensor,
+        conv: &Conv2d,
+        x: &Tensor,
+    ) -> Result<Option<Tensor>> {
+        let (n, c, h, w) = x.dims4()?;
+        let Some(form) = gradient::backward(self.isa, &Chain::of(conv), [n, c, h, w])? else {
+            return Ok(None);
+        };
+        let r = self.planes("convolution-grad-product", &[grad, x], |isa, p| {
+            let r = form.run(isa, &p[0], p.get(1), [h, w], Finish::Times);
+            (r, c, [h, w])
+        })?;
+        Ok(Some(r))
     }
 }
 

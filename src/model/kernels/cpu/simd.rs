@@ -105,6 +105,10 @@ pub(super) trait Simd: Copy {
     unsafe fn at_least(x: Self::V, low: Self::V) -> Self::V;
     /// The smaller of both; NaN where `x` is NaN.
     unsafe fn at_most(x: Self::V, high: Self::V) -> Self::V;
+    /// `r / (z + e)` where z is at least 0 (or no number), `r / (z - e)` where it is less.
+    unsafe fn over(r: Self::V, z: Self::V, e: f32) -> Self::V;
+    /// `r / z`, and 0 where z is 0.
+    unsafe fn over_exact(r: Self::V, z: Self::V) -> Self::V;
     /// Sum of all numbers.
     unsafe fn sum(v: Self::V) -> f32;
     /// Asks for the cache line at `p`, which need not be valid.
@@ -216,6 +220,14 @@ impl Simd for Portable {
         std::array::from_fn(|i| if x[i] > high[i] { high[i] } else { x[i] })
     }
     #[inline(always)]
+    unsafe fn over(r: Self::V, z: Self::V, e: f32) -> Self::V {
+        std::array::from_fn(|i| r[i] / if z[i] < 0.0 { z[i] - e } else { z[i] + e })
+    }
+    #[inline(always)]
+    unsafe fn over_exact(r: Self::V, z: Self::V) -> Self::V {
+        std::array::from_fn(|i| if z[i] == 0.0 { 0.0 } else { r[i] / z[i] })
+    }
+    #[inline(always)]
     unsafe fn sum(v: Self::V) -> f32 {
         v.iter().sum()
     }
@@ -298,6 +310,22 @@ mod x86 {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
         #[inline(always)]
+        unsafe fn over(r: Self::V, z: Self::V, e: f32) -> Self::V {
+            unsafe {
+                let e = _mm256_set1_ps(e);
+                let negative = _mm256_cmp_ps::<_CMP_LT_OQ>(z, _mm256_setzero_ps());
+                let (up, down) = (_mm256_add_ps(z, e), _mm256_sub_ps(z, e));
+                _mm256_div_ps(r, _mm256_blendv_ps(up, down, negative))
+            }
+        }
+        #[inline(always)]
+        unsafe fn over_exact(r: Self::V, z: Self::V) -> Self::V {
+            unsafe {
+                let some = _mm256_cmp_ps::<_CMP_NEQ_UQ>(z, _mm256_setzero_ps());
+                _mm256_and_ps(_mm256_div_ps(r, z), some)
+            }
+        }
+        #[inline(always)]
         unsafe fn sum(v: Self::V) -> f32 {
             unsafe {
                 let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
@@ -368,6 +396,22 @@ mod x86 {
         #[inline(always)]
         unsafe fn prefetch(p: *const f32) {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn over(r: Self::V, z: Self::V, e: f32) -> Self::V {
+            unsafe {
+                let e = _mm512_set1_ps(e);
+                let negative = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(z, _mm512_setzero_ps());
+                let up = _mm512_add_ps(z, e);
+                _mm512_div_ps(r, _mm512_mask_sub_ps(up, negative, z, e))
+            }
+        }
+        #[inline(always)]
+        unsafe fn over_exact(r: Self::V, z: Self::V) -> Self::V {
+            unsafe {
+                let some = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(z, _mm512_setzero_ps());
+                _mm512_maskz_div_ps(some, r, z)
+            }
         }
         #[inline(always)]
         unsafe fn sum(v: Self::V) -> f32 {
@@ -445,6 +489,18 @@ mod neon {
         #[inline(always)]
         unsafe fn at_most(x: Self::V, high: Self::V) -> Self::V {
             unsafe { vminq_f32(x, high) }
+        }
+        #[inline(always)]
+        unsafe fn over(r: Self::V, z: Self::V, e: f32) -> Self::V {
+            unsafe {
+                let e = vdupq_n_f32(e);
+                let (up, down) = (vaddq_f32(z, e), vsubq_f32(z, e));
+                vdivq_f32(r, vbslq_f32(vcltzq_f32(z), down, up))
+            }
+        }
+        #[inline(always)]
+        unsafe fn over_exact(r: Self::V, z: Self::V) -> Self::V {
+            unsafe { vbslq_f32(vceqzq_f32(z), vdupq_n_f32(0.0), vdivq_f32(r, z)) }
         }
         #[inline(always)]
         unsafe fn sum(v: Self::V) -> f32 {

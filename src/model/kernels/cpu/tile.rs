@@ -23,6 +23,42 @@ pub(super) enum Finish {
     Plain,
     /// `min(max(v, lo), hi)`; a rectifier is `0, inf`.
     Clamp(f32, f32),
+    /// What else would be added, over the sum, which a number with its sign keeps from 0: [`Simd::over`].
+    Over(f32),
+    /// What else would be added, over the sum, and 0 where that is 0.
+    OverExact,
+    /// The sum times what else would be added.
+    Times,
+}
+
+impl Finish {
+    /// Of up to a vector of sums; `other` points to as many numbers that are added or what the variant says, or is
+    /// null where there are none.
+    ///
+    /// # Safety
+    /// As [`Simd`], for `n` numbers or a whole vector.
+    #[inline(always)]
+    pub(super) unsafe fn of<S: Simd>(self, v: S::V, other: *const f32, n: usize) -> S::V {
+        // SAFETY: the caller's.
+        unsafe {
+            if other.is_null() {
+                return match self {
+                    Self::Clamp(lo, hi) => S::at_most(S::at_least(v, S::splat(lo)), S::splat(hi)),
+                    _ => v,
+                };
+            }
+            let other = load::<S>(other, n);
+            match self {
+                Self::Plain => S::add(v, other),
+                Self::Clamp(lo, hi) => {
+                    S::at_most(S::at_least(S::add(v, other), S::splat(lo)), S::splat(hi))
+                }
+                Self::Over(e) => S::over(other, v, e),
+                Self::OverExact => S::over_exact(other, v),
+                Self::Times => S::mul(v, other),
+            }
+        }
+    }
 }
 
 /// One call of the inner loop.
@@ -45,7 +81,7 @@ pub(super) struct Tile<'a> {
     pub(super) channels: usize,
     /// Whether the sum goes on from what stands at `c`.
     pub(super) resume: bool,
-    /// Set in the last part of a sum, which becomes `finish(scale * sum + bias + added)`: scale and bias are
+    /// Set in the last part of a sum, which becomes `finish(scale * sum + bias, added)`: scale and bias are
     /// `channels` numbers each, or null; what is added is laid out with its own step, or null.
     pub(super) last: bool,
     pub(super) scale: *const f32,
@@ -131,12 +167,12 @@ unsafe fn tile<S: Simd, const M: usize, const NV: usize>(t: &Tile<'_>) {
                     } else {
                         S::fma(v, load::<S>(t.scale.add(from), n), bias)
                     };
-                    if !t.added.is_null() {
-                        v = S::add(v, load::<S>(t.added.add(i * t.added_step + from), n));
-                    }
-                    if let Finish::Clamp(lo, hi) = t.finish {
-                        v = S::at_most(S::at_least(v, S::splat(lo)), S::splat(hi));
-                    }
+                    let other = if t.added.is_null() {
+                        t.added
+                    } else {
+                        t.added.add(i * t.added_step + from)
+                    };
+                    v = t.finish.of::<S>(v, other, n);
                 }
                 store::<S>(c, n, v);
             }

@@ -66,19 +66,18 @@ impl Transformed {
         all.par_chunks_mut((inputs * POINTS).max(1))
             .enumerate()
             .for_each(|(o, row)| {
-                for (i, u) in row.chunks_exact_mut(POINTS).enumerate() {
+                // Points outermost, so that packing reads runs of numbers.
+                for i in 0..inputs {
                     let g: [[f64; 3]; 3] = std::array::from_fn(|y| {
                         std::array::from_fn(|x| f64::from(weight(o, i, y, x)))
                     });
-                    for (y, row) in u.chunks_exact_mut(PATCH).enumerate() {
-                        for (x, u) in row.iter_mut().enumerate() {
-                            let mut sum = 0.0;
-                            for (ky, gy) in G[y].iter().enumerate() {
-                                for (kx, gx) in G[x].iter().enumerate() {
-                                    sum += gy * gx * g[ky][kx];
-                                }
-                            }
-                            *u = sum as f32;
+                    let half: [[f64; 3]; PATCH] = std::array::from_fn(|y| {
+                        std::array::from_fn(|x| (0..3).map(|k| G[y][k] * g[k][x]).sum())
+                    });
+                    for y in 0..PATCH {
+                        for x in 0..PATCH {
+                            let sum: f64 = (0..3).map(|k| half[y][k] * G[x][k]).sum();
+                            row[(y * PATCH + x) * inputs + i] = sum as f32;
                         }
                     }
                 }
@@ -86,7 +85,7 @@ impl Transformed {
         let points = (0..POINTS)
             .map(|p| {
                 Packed::new(isa, filters, |o, i, _, _| {
-                    all[(o * inputs + i) * POINTS + p]
+                    all[(o * POINTS + p) * inputs + i]
                 })
             })
             .collect();
@@ -495,13 +494,11 @@ unsafe fn transform_output<S: Simd>(call: &Call<'_>, part: &Part, m: &[f32]) {
                             break;
                         }
                         let mut v = S::fma(t, scale, bias);
-                        if let Some(added) = after.added {
+                        let other = after.added.map_or(std::ptr::null(), |added| {
                             let at = added.strides.at(image, oy + r, ox + c) + channel;
-                            v = S::add(v, load::<S>(added.data.as_ptr().add(at), n));
-                        }
-                        if let Finish::Clamp(lo, hi) = after.finish {
-                            v = S::at_most(S::at_least(v, S::splat(lo)), S::splat(hi));
-                        }
+                            added.data.as_ptr().wrapping_add(at)
+                        });
+                        v = after.finish.of::<S>(v, other, n);
                         let at = y_strides.at(image, oy + r, ox + c) + channel;
                         store::<S>(y.add(at), n, v);
                     }

@@ -3,6 +3,8 @@
 //! Numbers are medians of repeated runs in one process, after one run that packs the weights. A peer is to be
 //! timed beside it, alternating, on the same machine; a single figure says little.
 
+mod cancel;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
@@ -20,6 +22,7 @@ use crate::model::{Model, device};
 use crate::plan::{DeviceChoice, MapKey, ModelSource};
 use crate::preprocess::ModelInput;
 use crate::text::{bench as words, fault};
+pub use cancel::Cancelled;
 
 /// Images of the batched pass.
 const BATCH: usize = 8;
@@ -36,6 +39,29 @@ const GRID: [&str; 6] = [
 ];
 /// Starts of the program.
 const STARTS: usize = 3;
+/// Rows of timings, the largest operations of a pass, and how soon work ends when it is cancelled: what
+/// [`Setup::only`] knows.
+pub const IDS: [&str; 19] = [
+    "load",
+    "forward",
+    "trace",
+    "backward_last",
+    "backward_first_stage",
+    "backward_input",
+    "grid",
+    "score_cam",
+    "ablation_cam",
+    "lrp",
+    "lrp_open",
+    "fg_cam",
+    "ig50",
+    "batch8",
+    "mask",
+    "first",
+    "cold_start",
+    "operations",
+    "cancel",
+];
 
 /// What is to be timed.
 pub struct Setup {
@@ -45,6 +71,14 @@ pub struct Setup {
     pub device: DeviceChoice,
     /// Repetitions of each row.
     pub reps: usize,
+    /// Which of [`IDS`] are wanted; empty: all.
+    pub only: Vec<String>,
+}
+
+impl Setup {
+    fn wants(&self, id: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|wanted| wanted == id)
+    }
 }
 
 /// One row: seconds.
@@ -94,6 +128,8 @@ pub struct Report {
     pub input: [usize; 3],
     /// Timings.
     pub rows: Vec<Row>,
+    /// How soon work ends that is cancelled.
+    pub cancelled: Vec<Cancelled>,
     /// What the forward pass spends its time on.
     pub operations: Vec<Share>,
     /// Largest resident memory of this process in MiB, where the system tells; the batched pass included.
@@ -103,8 +139,11 @@ pub struct Report {
 /// Times everything.
 ///
 /// # Errors
-/// As opening and running the network.
+/// A row that does not exist, and as opening and running the network.
 pub fn run(setup: &Setup, job: &Job) -> Result<Report> {
+    if let Some(unknown) = setup.only.iter().find(|id| !IDS.contains(&id.as_str())) {
+        return Err(fault::no_such_row(unknown, &IDS.join(", ")));
+    }
     let reps = setup.reps.max(1);
     let (device, said) = device::open(setup.device)?;
     if let Some(words) = said {
@@ -114,6 +153,9 @@ pub fn run(setup: &Setup, job: &Job) -> Result<Report> {
     let mut rows = Vec::new();
     let mut row = |id, what: String, reps, f: &mut dyn FnMut() -> Result<()>| -> Result<()> {
         job.check()?;
+        if !setup.wants(id) {
+            return Ok(());
+        }
         job.progress(&what, rows.len(), words::ROWS);
         rows.push(time(id, what, reps, f)?);
         Ok(())
@@ -199,8 +241,27 @@ pub fn run(setup: &Setup, job: &Job) -> Result<Report> {
     row("batch8", words::batch(BATCH), reps.min(8), &mut || {
         model.scores(&batch, &quiet).map(|_| ())
     })?;
+    // What a map costs once an image stands open; the network that relevance explains has a pass of its own in it.
+    if setup.wants("lrp_open") {
+        job.check()?;
+        let key = map_key("lrp-epsilon-plus", catalogue::INPUT, &[]);
+        let what = words::open_image(&words::map(&key.method, &key.layer, &[]));
+        let mut seconds = Vec::new();
+        for i in 0..=reps.min(7) {
+            let mut analysis = Analysis::run(Arc::clone(&model), Arc::clone(&input), &quiet)?;
+            let start = Instant::now();
+            analysis.map(&key, &quiet)?;
+            // The first packs weights.
+            if i > 0 {
+                seconds.push(start.elapsed().as_secs_f64());
+            }
+        }
+        rows.push(row_of("lrp_open", what, seconds));
+    }
     let channels = model.shape(model.layer(last)?)?.channels();
-    if let Some(score) = rows.iter().find(|row| row.id == "score_cam").cloned() {
+    if let Some(score) = rows.iter().find(|row| row.id == "score_cam").cloned()
+        && setup.wants("mask")
+    {
         let masks = MASKS.min(channels).max(1) as f64;
         rows.push(Row {
             id: "mask",
@@ -210,16 +271,28 @@ pub fn run(setup: &Setup, job: &Job) -> Result<Report> {
             reps: score.reps,
         });
     }
-    rows.push(Row {
-        id: "first",
-        what: words::FIRST.to_owned(),
-        median_s: first,
-        min_s: first,
-        reps: 1,
-    });
-    if let Some(start) = cold_start(setup)? {
+    if setup.wants("first") {
+        rows.push(Row {
+            id: "first",
+            what: words::FIRST.to_owned(),
+            median_s: first,
+            min_s: first,
+            reps: 1,
+        });
+    }
+    if setup.wants("cold_start")
+        && let Some(start) = cold_start(setup)?
+    {
         rows.push(start);
     }
+    let operations = match setup.wants("operations") {
+        true => operations(&model, &input, reps)?,
+        false => Vec::new(),
+    };
+    let cancelled = match setup.wants("cancel") {
+        true => cancel::all(&model, &input, job)?,
+        false => Vec::new(),
+    };
     Ok(Report {
         version: env!("CARGO_PKG_VERSION"),
         model: model.name.clone(),
@@ -228,8 +301,9 @@ pub fn run(setup: &Setup, job: &Job) -> Result<Report> {
         kernels: model.kernels().name(),
         threads: rayon::current_num_threads(),
         input: model.input_shape(),
-        operations: operations(&model, &input, reps)?,
+        operations,
         rows,
+        cancelled,
         peak_memory_mib: peak_memory_mib(),
     })
 }
@@ -259,14 +333,19 @@ fn time(
         f()?;
         seconds.push(start.elapsed().as_secs_f64());
     }
+    Ok(row_of(id, what, seconds))
+}
+
+fn row_of(id: &'static str, what: String, mut seconds: Vec<f64>) -> Row {
     seconds.sort_by(f64::total_cmp);
-    Ok(Row {
+    let reps = seconds.len();
+    Row {
         id,
         what,
-        median_s: seconds[reps / 2],
-        min_s: seconds[0],
+        median_s: seconds.get(reps / 2).copied().unwrap_or_default(),
+        min_s: seconds.first().copied().unwrap_or_default(),
         reps,
-    })
+    }
 }
 
 /// An input with a few soft shapes, of the network's size.
