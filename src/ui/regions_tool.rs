@@ -231,9 +231,14 @@ impl Drawn {
     }
 
     fn change_picture(&mut self, picture: &Picture) {
-        let set = std::mem::replace(&mut self.set, Regions::none(picture.size()));
+        let mut set = std::mem::replace(&mut self.set, Regions::none(picture.size()));
         let (of, file) = (std::mem::take(&mut self.of), self.file.take());
-        if !of.is_empty() && !set.list.is_empty() {
+        // Drawn in the frame in which a first picture came: they are meant for it.
+        let early = match of.is_empty() {
+            true => std::mem::take(&mut set.list),
+            false => Vec::new(),
+        };
+        if !set.list.is_empty() {
             self.kept.insert(of, (set, file.clone()));
         }
         self.of = picture.key();
@@ -248,6 +253,7 @@ impl Drawn {
                 asked: false,
             });
         }
+        self.set.list.extend(early);
         self.changed();
     }
 

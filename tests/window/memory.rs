@@ -124,6 +124,7 @@ fn a_session_is_saved_and_restored_as_it_was() {
     h.state_mut().send(Command::Invert);
     h.state_mut().send(Command::Compare);
     h.state_mut().send(Command::ZoomIn);
+    until(&mut h, "the second case", App::is_complete);
     h.get_by_role_and_label(Role::Button, camlens::text::region::ADD_ELLIPSE)
         .click_accesskit();
     until(&mut h, "both cases", App::is_complete);

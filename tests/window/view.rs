@@ -79,14 +79,18 @@ fn a_box_that_is_drawn_in_a_rotated_view_lies_right_in_the_source() {
     assert!(h.state().is_complete(), "nothing is computed again");
     // By hand: a quarter turn clockwise has the source's left edge on top, read from below.
     let picture = fitted(area(&h, 0), height, w);
-    let seen = |u: f32, v: f32| picture.min + vec2(u * picture.width(), v * picture.height());
+    let seen = |h: &Harness<'_, App>, u: f32, v: f32| {
+        let picture = fitted(area(h, 0), height, w);
+        picture.min + vec2(u * picture.width(), v * picture.height())
+    };
     let placed = painted(&h, "x-ray", area(&h, 0));
     assert_eq!(placed.len(), 1);
     let bounds = placed[0].calc_bounds();
     assert!((bounds.min - picture.min).length() < 0.1 && (bounds.max - picture.max).length() < 0.1);
 
     key(&mut h, Key::B);
-    drag(&mut h, seen(0.2, 0.3), seen(0.5, 0.6));
+    let (from, to) = (seen(&h, 0.2, 0.3), seen(&h, 0.5, 0.6));
+    drag(&mut h, from, to);
     let source = |x: f32, y: f32| [f64::from(x * w), f64::from(y * height)];
     let [left, top] = source(0.3, 0.5);
     let [right, bottom] = source(0.6, 0.8);
@@ -98,7 +102,8 @@ fn a_box_that_is_drawn_in_a_rotated_view_lies_right_in_the_source() {
     // It is moved by what the hand does on the screen: to the right is up in the source.
     key(&mut h, Key::Escape);
     let step = picture.width() * 0.1;
-    drag(&mut h, seen(0.35, 0.45), seen(0.35, 0.45) + vec2(step, 0.0));
+    let from = seen(&h, 0.35, 0.45);
+    drag(&mut h, from, from + vec2(step, 0.0));
     let moved = h.state().regions().list[0].shape.clone();
     let up = f64::from(0.1 * height);
     near(
@@ -108,7 +113,8 @@ fn a_box_that_is_drawn_in_a_rotated_view_lies_right_in_the_source() {
     );
 
     // The pointer reads the source's pixel, in the bottom bar.
-    h.hover_at(seen(0.6, 0.45));
+    let at = seen(&h, 0.6, 0.45);
+    h.hover_at(at);
     steps(&mut h, 4);
     let told: Vec<String> = h
         .query_all_by_label_contains("   y ")
