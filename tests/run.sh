@@ -7,7 +7,9 @@ cd "$(dirname "$0")/.."
 if command -v apt-get >/dev/null 2>&1; then
   # A software Vulkan driver draws the window's snapshots. Nothing is needed to build but a C compiler.
   missing=()
-  for package in gcc libc6-dev ca-certificates libvulkan1 mesa-vulkan-drivers libegl1 libgl1-mesa-dri; do
+  # The rest is for the script that drives the real program on a display of its own.
+  for package in gcc libc6-dev ca-certificates libvulkan1 mesa-vulkan-drivers libegl1 libgl1-mesa-dri \
+    xvfb xdotool imagemagick jq libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon0 libxkbcommon-x11-0; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
   done
   if [ "${#missing[@]}" -gt 0 ]; then
@@ -31,4 +33,10 @@ if command -v cargo-nextest >/dev/null 2>&1; then
   cargo test --locked --doc
 else
   cargo test --locked --no-fail-fast
+fi
+# The binary is there: tests of the command line need it. Elsewhere than on Linux windows are driven in other ways.
+if command -v Xvfb >/dev/null 2>&1; then
+  tests/desktop.sh
+else
+  echo "run.sh: no Xvfb, so tests/desktop.sh is left out"
 fi

@@ -17,6 +17,8 @@ use crate::job::Job;
 use crate::model::{Layer, Model};
 use crate::plan::ModelSource;
 use crate::session::{Analysis, Finding, Picture, bench, comparison, fact_lines, grid, save_facts};
+#[cfg(feature = "gui")]
+use crate::text::bench as words;
 use crate::text::{fact, fault, notice};
 use crate::{synth, train};
 
@@ -260,6 +262,9 @@ pub(super) fn samples(args: &SamplesArgs) -> Result<ExitCode> {
 }
 
 pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode> {
+    if args.window {
+        return bench_window(args);
+    }
     let setup = bench::Setup {
         model: args
             .model
@@ -326,6 +331,53 @@ fn bench_table(report: &bench::Report) -> String {
 }
 
 #[cfg(feature = "gui")]
+fn bench_window(args: &BenchArgs) -> Result<ExitCode> {
+    let report = crate::ui::bench::run(&crate::ui::bench::Setup {
+        model: args
+            .model
+            .clone()
+            .map_or(ModelSource::Demo, ModelSource::Path),
+        device: args.device,
+    })?;
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print(&window_table(&report))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(feature = "gui")]
+fn window_table(report: &crate::ui::bench::Report) -> String {
+    let head = words::window_head(
+        report.version,
+        report.size,
+        report.pixels_per_point,
+        report.threads,
+    );
+    let mut text = format!("{head}\n\n{}\n", words::WINDOW_COLUMNS);
+    for row in &report.rows {
+        text.push_str(&format!("{:<54}", row.what));
+        for spread in [
+            row.own_on_processor,
+            Some(row.own),
+            Some(row.work),
+            Some(row.interval),
+        ] {
+            let numbers = spread.map(|s| format!("{:.2} ({:.2})", s.median_ms, s.p95_ms));
+            text.push_str(&format!("{:>18}", numbers.unwrap_or_default()));
+        }
+        text.push_str(&format!("{:>9.1}\n", row.changes_per_s));
+    }
+    text
+}
+
+#[cfg(not(feature = "gui"))]
+fn bench_window(_args: &BenchArgs) -> Result<ExitCode> {
+    Err(fault::no_window())
+}
+
+#[cfg(feature = "gui")]
 pub(super) fn window(args: WindowArgs) -> Result<ExitCode> {
     let (session, image) = match args.image {
         Some(path) if crate::ui::looks_like_session(&path) => (Some(path), None),
@@ -343,6 +395,9 @@ pub(super) fn window(args: WindowArgs) -> Result<ExitCode> {
         screenshot: args.screenshot,
         device: args.device,
         size: args.size,
+        light: args.light,
+        controls: args.controls,
+        ..crate::ui::Options::default()
     })?;
     Ok(ExitCode::SUCCESS)
 }

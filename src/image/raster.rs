@@ -292,6 +292,31 @@ impl Image {
         })
     }
 
+    /// A rectangle of the picture, `size` pixels from the column and row in `from` on; what lies outside is left off.
+    pub fn part(&self, from: [usize; 2], size: [usize; 2]) -> Self {
+        let own = self.size();
+        let from = [0, 1].map(|axis| from[axis].min(own[axis]));
+        let size = [0, 1].map(|axis| size[axis].min(own[axis] - from[axis]));
+        let mut values = Vec::with_capacity(self.channels * size[0] * size[1]);
+        for channel in 0..self.channels {
+            let rows = self.plane(channel).chunks_exact(self.width.max(1));
+            for row in rows.skip(from[1]).take(size[1]) {
+                values.extend(row.get(from[0]..from[0] + size[0]).unwrap_or_default());
+            }
+        }
+        Self {
+            width: size[0],
+            height: size[1],
+            channels: self.channels,
+            values,
+            max_value: self.max_value,
+            origin: self.origin.clone(),
+            presentation: self.presentation.clone(),
+            record: None,
+            notices: Vec::new(),
+        }
+    }
+
     /// `[width, height]` in pixels.
     pub fn size(&self) -> [usize; 2] {
         [self.width, self.height]

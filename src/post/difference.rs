@@ -89,7 +89,7 @@ mod tests {
             width: size[0],
             height: size[1],
             values,
-            source_from_field: Affine::scale_to(size, [80, 40]),
+            source_from_field: Affine::scale_to([80, 40], size),
             source_size: [80, 40],
             own_blur: [0.0; 2],
             raw_min: 0.0,

@@ -64,7 +64,17 @@ pub struct Field {
 impl Field {
     /// Largest magnitude, 0 for an empty field.
     pub fn largest(&self) -> f32 {
-        self.values.iter().fold(0.0, |most, v| most.max(v.abs()))
+        // Lanes of their own, or each comparison would wait for the one before; the window asks in every frame.
+        let mut most = [0.0_f32; 16];
+        let chunks = self.values.chunks_exact(most.len());
+        let rest = chunks.remainder();
+        for chunk in chunks {
+            for (most, v) in most.iter_mut().zip(chunk) {
+                *most = most.max(v.abs());
+            }
+        }
+        let all = most.iter().chain(rest);
+        all.fold(0.0, |most, v| most.max(v.abs()))
     }
 
     /// Takes a point of the source image to a point of the field.

@@ -98,12 +98,17 @@ impl HeatLut {
     /// RGBA (not premultiplied) of a field's value; values outside the scale take its ends.
     #[inline]
     pub fn rgba(&self, value: f32) -> [u8; 4] {
-        // `as` saturates at 0 and turns NaN into 0.
-        let entry = ((value - self.lo) * self.gain + 0.5) as usize;
         self.entries
-            .get(entry.min(ENTRIES - 1))
+            .get(self.entry(value))
             .copied()
             .unwrap_or_default()
+    }
+
+    /// Which of [`HeatLut::entries`] a field's value takes.
+    #[inline]
+    pub fn entry(&self, value: f32) -> usize {
+        // `as` saturates at 0 and turns NaN into 0.
+        (((value - self.lo) * self.gain + 0.5) as usize).min(ENTRIES - 1)
     }
 
     /// The table itself, lowest value first: for a texture or a colour bar.

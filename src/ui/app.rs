@@ -8,6 +8,7 @@ use poll_promise::Promise;
 
 use super::case::{Case, Cases};
 use super::command::Command;
+use super::controls::Controls;
 use super::desk::Desk;
 use super::facts_form::FactsForm;
 use super::file_list::FileList;
@@ -118,6 +119,8 @@ pub struct App {
     good_news_since: Option<Instant>,
     /// Whether the remembered colours were chosen.
     themed: bool,
+    /// Light colours were asked for, in this run only.
+    light: bool,
     /// Whether the sides of the window are shown.
     pub(super) sides: bool,
     pub(super) history: History<Desk>,
@@ -134,6 +137,9 @@ impl App {
     /// The worker thread cannot be started.
     pub fn new(ctx: &Context, options: &Options, picker: Box<dyn FilePicker>) -> Result<Self> {
         theme::install(ctx);
+        if let Some(file) = &options.controls {
+            Controls::to_file(ctx, file.clone());
+        }
         let image = options.image.clone().unwrap_or_else(|| {
             let name = samples::first().map(|sample| sample.name.clone());
             ImageSource::Sample(name.unwrap_or_default())
@@ -167,6 +173,7 @@ impl App {
             strip: Strip::default(),
             good_news_since: None,
             themed: false,
+            light: options.light,
             sides: true,
             history: History::default(),
             store,
@@ -496,7 +503,7 @@ impl App {
 impl eframe::App for App {
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
-        if !std::mem::replace(&mut self.themed, true) && self.store.settings.light {
+        if !std::mem::replace(&mut self.themed, true) && (self.light || self.store.settings.light) {
             ctx.set_theme(egui::Theme::Light);
         }
         self.follow(&ctx);
@@ -511,6 +518,7 @@ impl eframe::App for App {
         self.prepare();
         self.measure_regions();
         self.note_step(&ctx);
+        self.strip.unfinished = false;
 
         let bar = |ui: &Ui| panels::bar_frame(ui);
         let side = |ui: &Ui| panels::side_frame(ui);
@@ -541,7 +549,8 @@ impl eframe::App for App {
             ctx.request_repaint();
         }
 
-        let (ready, after) = (self.is_complete(), self.case().session.first_map_after());
+        let ready = self.is_complete() && !self.strip.unfinished;
+        let after = self.case().session.first_map_after();
         let stuck = self.case().session.is_settled() && self.case().session.findings().is_empty();
         if let Some(screenshot) = &mut self.screenshot {
             let fault = self.first_error.as_ref().filter(|_| stuck || !ready);
@@ -549,8 +558,27 @@ impl eframe::App for App {
         }
     }
 
+    fn raw_input_hook(&mut self, _ctx: &Context, raw: &mut egui::RawInput) {
+        if self.is_written() {
+            // Wherever the pointer happens to be: a picture shows no tooltip and no read-out under it.
+            raw.events.retain(|event| !is_of_pointer(event));
+        }
+    }
+
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
         let desk = self.desk();
         self.store.close(&desk);
     }
+}
+
+/// Whether an event comes from a mouse or the like.
+pub(super) fn is_of_pointer(event: &egui::Event) -> bool {
+    matches!(
+        event,
+        egui::Event::PointerMoved(_)
+            | egui::Event::PointerButton { .. }
+            | egui::Event::PointerGone
+            | egui::Event::MouseMoved(_)
+            | egui::Event::MouseWheel { .. }
+    )
 }

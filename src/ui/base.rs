@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use egui::{Color32, ColorImage, Context, TextureFilter, TextureHandle, TextureId, TextureOptions};
 use poll_promise::Promise;
-use rayon::prelude::*;
 
 use crate::image::Image;
 use crate::image::display::{Display, render_planes};
@@ -18,7 +17,10 @@ use crate::session::Picture;
 /// The pyramid ends at a level whose long side is no longer than this.
 const SMALLEST: usize = 256;
 
-/// Stored values, so that grey levels can be chosen live: only the level on screen is rendered again.
+/// Side of the squares by which a level is rendered.
+const TILE: usize = 256;
+
+/// Stored values, so that grey levels can be chosen live: only what is on screen is rendered again.
 type Levels = Vec<Arc<Image>>;
 
 /// The open X-ray for the screen.
@@ -30,13 +32,17 @@ pub(crate) struct Base {
     display: Option<Display>,
 }
 
-/// A level in the grey levels that it was last asked for in.
+/// A level as a texture.
 struct Shown {
+    /// The grey levels that it was last asked for in, and their number.
     display: Display,
+    version: u64,
     options: TextureOptions,
     /// The frame of the window in which it was last on screen.
     seen: u64,
     texture: TextureHandle,
+    /// Which version each square was rendered in, row by row; 0 for none.
+    tiles: Vec<u64>,
 }
 
 /// Frames of the window after which a texture that is not on screen is let go.
@@ -101,6 +107,18 @@ impl Base {
         pixels: [f32; 2],
         native: bool,
     ) -> Option<TextureId> {
+        self.texture_of(ctx, pixels, native, [[0.0; 2], [1.0; 2]])
+    }
+
+    /// The same where only a part of the picture is seen: its upper left and lower right corner, in shares of the
+    /// picture's sides. What lies outside may be in grey levels of before.
+    pub(crate) fn texture_of(
+        &mut self,
+        ctx: &Context,
+        pixels: [f32; 2],
+        native: bool,
+        seen: [[f64; 2]; 2],
+    ) -> Option<TextureId> {
         let levels = self.levels.as_ref()?.ready()?;
         let is_enough = |level: &Arc<Image>| {
             level.width as f32 >= pixels[0] && level.height as f32 >= pixels[1]
@@ -124,21 +142,10 @@ impl Base {
             slot.take_if(|shown| shown.seen + KEPT < now);
         });
         let slot = self.textures.get_mut(level)?;
-        match slot {
-            Some(shown) if shown.options != options => *slot = None,
-            Some(shown) if shown.display != display => {
-                shown.texture.set(colours(image, &display), options);
-                shown.display = display.clone();
-            }
-            _ => {}
-        }
-        let shown = slot.get_or_insert_with(|| Shown {
-            texture: ctx.load_texture(format!("x-ray {level}"), colours(image, &display), options),
-            display,
-            options,
-            seen: now,
-        });
+        slot.take_if(|shown| shown.options != options);
+        let shown = slot.get_or_insert_with(|| Shown::new(ctx, level, image, &display, options));
         shown.seen = now;
+        shown.update(image, &display, seen);
         Some(shown.texture.id())
     }
 
@@ -161,16 +168,90 @@ impl Base {
     }
 }
 
-fn colours(image: &Image, display: &Display) -> ColorImage {
+/// Squares along a side.
+fn tiles(side: usize) -> usize {
+    side.div_ceil(TILE)
+}
+
+impl Shown {
+    fn new(
+        ctx: &Context,
+        level: usize,
+        image: &Image,
+        display: &Display,
+        options: TextureOptions,
+    ) -> Self {
+        let blank = ColorImage::filled(image.size(), Color32::BLACK);
+        let name = format!("x-ray {level}");
+        Self {
+            display: display.clone(),
+            version: 1,
+            options,
+            seen: 0,
+            texture: ctx.load_texture(name, blank, options),
+            tiles: vec![0; tiles(image.width) * tiles(image.height)],
+        }
+    }
+
+    /// Renders what is seen of the picture and does not stand in these grey levels yet.
+    fn update(&mut self, image: &Image, display: &Display, seen: [[f64; 2]; 2]) {
+        if self.display != *display {
+            self.display = display.clone();
+            self.version += 1;
+        }
+        let size = image.size();
+        let across = tiles(size[0]);
+        let squares = |axis: usize| {
+            let [from, to] = seen.map(|corner| corner[axis].clamp(0.0, 1.0) * size[axis] as f64);
+            // A cell more on each side: what lies between two pixels is drawn from both.
+            let first = (from.min(to) as usize).saturating_sub(1) / TILE;
+            let end = tiles((from.max(to).ceil() as usize + 1).min(size[axis]));
+            first..end
+        };
+        let (columns, rows) = (squares(0), squares(1));
+        let version = self.version;
+        let mut stale: Option<[[usize; 2]; 2]> = None;
+        for row in rows {
+            for column in columns.clone() {
+                let Some(tile) = self.tiles.get_mut(row * across + column) else {
+                    continue;
+                };
+                if std::mem::replace(tile, version) != version {
+                    let [[left, top], [right, bottom]] =
+                        stale.unwrap_or([[column, row], [column, row]]);
+                    stale = Some([
+                        [left.min(column), top.min(row)],
+                        [right.max(column), bottom.max(row)],
+                    ]);
+                }
+            }
+        }
+        let Some([first, last]) = stale else {
+            return;
+        };
+        // One rectangle, since every upload has its price; what it holds beside the squares is right as well.
+        let from = first.map(|tile| tile * TILE);
+        let to = [0, 1].map(|axis| ((last[axis] + 1) * TILE).min(size[axis]));
+        let pixels = colours(image, display, from, to);
+        if pixels.size == size {
+            self.texture.set(pixels, self.options);
+        } else {
+            self.texture.set_partial(from, pixels, self.options);
+        }
+    }
+}
+
+/// The pixels of a part of a picture, from its upper left to its lower right corner.
+fn colours(image: &Image, display: &Display, from: [usize; 2], to: [usize; 2]) -> ColorImage {
+    let size = [0, 1].map(|axis| to[axis].saturating_sub(from[axis]));
+    let part = (size != image.size()).then(|| image.part(from, size));
+    let image = part.as_ref().unwrap_or(image);
     let planes = render_planes(image, display);
     let pixels = match planes.as_slice() {
-        [red, green, blue] => red
-            .par_iter()
-            .zip(green)
-            .zip(blue)
+        [red, green, blue] => (red.iter().zip(green).zip(blue))
             .map(|((r, g), b)| Color32::from_rgb(*r, *g, *b))
             .collect(),
-        [grey, ..] => grey.par_iter().map(|v| Color32::from_gray(*v)).collect(),
+        [grey, ..] => grey.iter().map(|v| Color32::from_gray(*v)).collect(),
         [] => Vec::new(),
     };
     ColorImage::new(image.size(), pixels)
@@ -208,7 +289,7 @@ mod tests {
         let sizes: Vec<[usize; 2]> = levels.iter().map(|l| l.size()).collect();
         assert_eq!(sizes, [[751, 451], [376, 226], [188, 113]]);
         for level in levels {
-            let pixels = colours(&level, &display).pixels;
+            let pixels = colours(&level, &display, [0, 0], level.size()).pixels;
             assert!(pixels.iter().all(|p| p.r() == 90 && p.a() == 255));
         }
     }
@@ -254,6 +335,42 @@ mod tests {
             }
             let [_, textures] = base.bytes();
             assert!(textures <= bound, "{wide}: {textures} of {bound}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_seen_is_rendered_again() {
+        let values: Vec<f32> = (0..700 * 600).map(|i| (i % 251) as f32).collect();
+        let image = Image::from_values("grey", [700, 600], 1, values, 255.0).unwrap();
+        let (ctx, mut display) = (Context::default(), Display::at_first(&image));
+        let mut shown = Shown::new(&ctx, 0, &image, &display, TextureOptions::LINEAR);
+        // The upper left corner: one square.
+        let corner = [[0.0, 0.0], [0.2, 0.2]];
+        shown.update(&image, &display, corner);
+        assert_eq!(shown.tiles, [1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        display.invert = true;
+        shown.update(&image, &display, corner);
+        assert_eq!(shown.tiles, [2, 0, 0, 0, 0, 0, 0, 0, 0]);
+        shown.update(&image, &display, [[0.5, 0.2], [1.0, 0.6]]);
+        assert_eq!(shown.tiles, [2, 2, 2, 0, 2, 2, 0, 0, 0]);
+        shown.update(&image, &display, [[0.0; 2], [1.0; 2]]);
+        assert_eq!(shown.tiles, [2; 9]);
+    }
+
+    #[test]
+    fn a_part_has_the_colours_of_the_whole() {
+        for channels in [1, 3] {
+            let values = (0..channels * 40 * 30).map(|i| (i % 200) as f32).collect();
+            let image = Image::from_values("part", [40, 30], channels, values, 255.0).unwrap();
+            let display = Display::at_first(&image);
+            let whole = colours(&image, &display, [0, 0], [40, 30]);
+            let part = colours(&image, &display, [7, 11], [40, 20]);
+            assert_eq!(part.size, [33, 9]);
+            for y in 0..9 {
+                for x in 0..33 {
+                    assert_eq!(part[(x, y)], whole[(x + 7, y + 11)]);
+                }
+            }
         }
     }
 }

@@ -209,11 +209,15 @@ impl Case {
 
     /// Opens what a record names, as far as it is not open already, and has the rest of it hold once that is there.
     fn put_back(&mut self, record: &CaseRecord) {
+        // A second case that was made before the first one had anything to share has nothing, and asked for nothing.
+        let idle = !self.session.is_opening();
+        let no_network = idle && self.session.model().is_none();
+        let no_picture = idle && self.session.picture().is_none();
         let (model, given) = self.open_network();
-        if *model != record.model || *given != record.given {
+        if no_network || *model != record.model || *given != record.given {
             self.open_model(record.model.clone(), record.given.clone());
         }
-        let opens = *self.open_image_source() != record.image;
+        let opens = no_picture || *self.open_image_source() != record.image;
         // A second case that was just made has a picture that the window has not taken in yet.
         let other_picture = opens || self.picture.is_none();
         if opens {

@@ -7,7 +7,7 @@ use egui::Context;
 use super::app::{App, Cell};
 use super::heat::Heat;
 use crate::explain::catalogue;
-use crate::plan::{MapKey, Target, Values};
+use crate::plan::{MapKey, Normalise, Target, Values};
 use crate::post::{Field, scale_range};
 use crate::session::MapState;
 
@@ -157,8 +157,11 @@ impl App {
             .map(|(i, (key, state))| {
                 let look = self.grid.look_of(i);
                 let range = self.heats.get(i).and_then(Heat::field).map(|own| {
+                    // All fields' largest values, eight times in a frame, would cost more than the rest.
                     let mut fields = vec![own];
-                    fields.extend(&all);
+                    if look.post.normalise == Normalise::Shared {
+                        fields.extend(&all);
+                    }
                     scale_range(&fields, &look.post)
                         .into_iter()
                         .next()

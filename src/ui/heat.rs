@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use egui::{ColorImage, Context, TextureHandle, TextureId, TextureOptions};
+use egui::{Color32, ColorImage, Context, TextureHandle, TextureId, TextureOptions};
 
 use super::state::Look;
 use crate::evaluate::fostering::Indicators;
@@ -12,7 +12,7 @@ use crate::plan::{Contours, Sign, View};
 use crate::post::{
     Contour, Difference, Field, ScaleRange, blur, contours, difference, hidden_sign, upsample,
 };
-use crate::render::heat_rgba;
+use crate::render::HeatLut;
 
 /// Share of the field under which what is drawn is easily overlooked: 15 by 15 pixels of 224 by 224.
 const HARDLY: f32 = 0.0045;
@@ -92,12 +92,20 @@ impl Coloured {
         };
         if self.key != Some(key) {
             let size = [field.width, field.height];
-            let rgba = heat_rgba(field, range, key.sign, &key.view, key.cut);
-            let faint = 255.0 * FAINT * key.view.opacity;
-            let visible = |rgba: &&[u8]| rgba.last().is_some_and(|a| f32::from(*a) > faint);
-            let visible = rgba.chunks_exact(4).filter(visible).count();
+            let lut = HeatLut::new(range, key.sign, &key.view, key.cut);
+            // Premultiplied once for each colour of the scale, not for each cell.
+            let colours: Vec<Color32> = (lut.entries().iter())
+                .map(|&[r, g, b, a]| Color32::from_rgba_unmultiplied(r, g, b, a))
+                .collect();
+            let colour = |v: &f32| colours.get(lut.entry(*v)).copied().unwrap_or_default();
+            let image = ColorImage::new(size, field.values.iter().map(colour).collect());
+            let faint = (255.0 * FAINT * key.view.opacity) as u8;
+            let visible = image
+                .pixels
+                .iter()
+                .filter(|pixel| pixel.a() > faint)
+                .count();
             self.drawn = visible as f32 / (field.values.len().max(1)) as f32;
-            let image = ColorImage::from_rgba_unmultiplied(size, &rgba);
             match &mut self.texture {
                 // The same memory again where the size allows: much cheaper than a new texture.
                 Some(texture) if texture.size() == size => {

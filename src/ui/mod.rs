@@ -1,6 +1,7 @@
 //! The window. It asks the session for maps and draws them; it computes no network.
 //!
 //! * [`App`]: what is open and on screen; one frame
+//! * [`bench`]: the window driven and measured
 //! * [`command`]: every action, once
 //! * [`state`]: panels, layers and display settings as plain data
 //! * [`viewport`]: zoom, pan and turn, shared by all panels
@@ -9,9 +10,11 @@
 mod actions;
 mod app;
 mod base;
+pub mod bench;
 mod case;
 pub mod command;
 mod compare;
+mod controls;
 mod desk;
 mod facts_form;
 mod file_list;

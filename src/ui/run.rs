@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use eframe::{NativeOptions, Renderer};
-use egui::ViewportBuilder;
+use egui::{Context, ViewportBuilder};
 
 use super::App;
 use super::picker::NativePicker;
@@ -35,6 +35,12 @@ pub struct Options {
     pub folder: Option<PathBuf>,
     /// Size of the window in points.
     pub size: Option<[f32; 2]>,
+    /// Whether frames wait for the screen; only measurements do not.
+    pub vsync: bool,
+    /// Light colours, whatever was chosen before.
+    pub light: bool,
+    /// Where the names and places of the window's controls are written, for scripts that drive it.
+    pub controls: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -47,6 +53,9 @@ impl Default for Options {
             session: None,
             folder: None,
             size: None,
+            vsync: true,
+            light: false,
+            controls: None,
         }
     }
 }
@@ -60,10 +69,31 @@ pub(super) type Outcome = Arc<Mutex<Option<Result<()>>>>;
 /// Of kind `Unsupported` where there is no display or the desktop refuses a window; with
 /// [`Options::screenshot`] also why there is no picture.
 pub fn run(options: Options) -> Result<()> {
+    let outcome = Outcome::default();
+    let for_app = Arc::clone(&outcome);
+    open(options, move |_, mut app| {
+        app.report_to(for_app);
+        Box::new(app)
+    })?;
+    outcome
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take()
+        .unwrap_or(Ok(()))
+}
+
+/// Opens the window with what `shown` makes of the program, and stays until it is closed.
+///
+/// # Errors
+/// As [`run`], a picture's aside.
+pub(super) fn open(
+    options: Options,
+    shown: impl FnOnce(&Context, App) -> Box<dyn eframe::App> + 'static,
+) -> Result<()> {
     if !has_display() {
         return Err(Error::new(Kind::Unsupported, words::no_display()));
     }
-    let native = NativeOptions {
+    let mut native = NativeOptions {
         viewport: ViewportBuilder::default()
             .with_title(words::title())
             .with_app_id(APP.to_lowercase())
@@ -75,35 +105,28 @@ pub fn run(options: Options) -> Result<()> {
         centered: true,
         ..NativeOptions::default()
     };
-    let outcome = Outcome::default();
-    let for_app = Arc::clone(&outcome);
+    native.glow_options.vsync = options.vsync;
     let opened = quietly(move || {
         eframe::run_native(
             APP,
             native,
             Box::new(move |cc| {
-                let mut app = App::new(&cc.egui_ctx, &options, Box::new(NativePicker::default()))?;
-                app.report_to(for_app);
-                Ok(Box::new(app))
+                let app = App::new(&cc.egui_ctx, &options, Box::new(NativePicker::default()))?;
+                Ok(shown(&cc.egui_ctx, app))
             }),
         )
         .map_err(|error| error.to_string())
     });
     let refused = |why: &str| Error::new(Kind::Unsupported, words::no_window(why));
     match opened {
-        Ok(Ok(())) => {}
+        Ok(Ok(())) => Ok(()),
         Ok(Err(why)) => {
             // In front of the reason stands where in winit it was found: no help to a user.
             let line = why.lines().next().unwrap_or_default();
-            return Err(refused(line.rsplit(": ").next().unwrap_or(line)));
+            Err(refused(line.rsplit(": ").next().unwrap_or(line)))
         }
-        Err(why) => return Err(refused(&why)),
+        Err(why) => Err(refused(&why)),
     }
-    outcome
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take()
-        .unwrap_or(Ok(()))
 }
 
 /// Runs `work`; a panic in it becomes its message. winit panics where a library of the keyboard is

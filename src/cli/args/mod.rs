@@ -72,6 +72,13 @@ pub(super) struct WindowArgs {
     /// Size of the window in points
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     pub(super) size: Option<[f32; 2]>,
+    /// Light colours, whatever was chosen before
+    #[arg(long)]
+    pub(super) light: bool,
+    /// Keeps names and places of the window's controls in FILE as JSON, for scripts that drive it: [{role, name,
+    /// rect: [left, top, right, bottom], focused}], places in points
+    #[arg(long, value_name = "FILE")]
+    pub(super) controls: Option<PathBuf>,
     /// Where the arithmetic runs: auto, cpu, cuda, metal
     #[arg(long, default_value = "auto", value_parser = parse_device)]
     pub(super) device: DeviceChoice,

@@ -78,8 +78,12 @@ pub(in crate::cli) struct BenchArgs {
     /// Only these rows (by the ids of --json), separated by commas; also `operations` and `cancel`
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub(in crate::cli) only: Vec<String>,
+    /// Opens the window (1600 x 900), drives it with a scripted pointer and times its frames instead
+    #[arg(long, conflicts_with_all = ["reps", "only"])]
+    pub(in crate::cli) window: bool,
     /// Prints JSON: {model, kernels, threads, rows: [{id, what, median_s, min_s, reps}], cancelled: [{id, what, median_s,
-    /// worst_s, times}], operations, ...}
+    /// worst_s, times}], operations, ...}; of the window {size, rows: [{id, what, frames, changes, own: {median_ms,
+    /// p95_ms}, own_on_processor, work, interval, changes_per_s}]}
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }

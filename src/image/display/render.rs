@@ -9,18 +9,30 @@ use super::{Display, Image};
 fn table(image: &Image, display: &Display) -> Option<Vec<u8>> {
     let whole = image.origin.bits <= 16 && image.max_value <= 65_535.0;
     whole.then(|| {
-        (0..image.max_value as usize + 1)
-            .into_par_iter()
-            .with_min_len(1024)
-            .map(|v| display.level(&image.presentation, v as f32))
-            .collect()
+        let values = 0..image.max_value as usize + 1;
+        let level = |v: usize| display.level(&image.presentation, v as f32);
+        match values.len() <= FEW_VALUES {
+            true => values.map(level).collect(),
+            false => (values.into_par_iter().with_min_len(1024))
+                .map(level)
+                .collect(),
+        }
     })
 }
 
 /// Pixels that one task takes.
 const CHUNK: usize = 1 << 16;
+/// Up to so many pixels are looked up on the spot: the window does it in a frame, and must not wait for threads that the
+/// network keeps busy.
+const FEW_PIXELS: usize = 1 << 20;
+/// The same for entries of the table.
+const FEW_VALUES: usize = 1 << 14;
 
 fn plane_levels(image: &Image, plane: &[f32], display: &Display, table: Option<&[u8]>) -> Vec<u8> {
+    if let (Some(table), true) = (table, plane.len() <= FEW_PIXELS) {
+        let level = |v: &f32| table.get(*v as usize).copied().unwrap_or(u8::MAX);
+        return plane.iter().map(level).collect();
+    }
     let mut levels = vec![0; plane.len()];
     let chunks = levels.par_chunks_mut(CHUNK).zip(plane.par_chunks(CHUNK));
     match table {

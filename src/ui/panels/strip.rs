@@ -47,6 +47,8 @@ struct Small {
 /// The small maps.
 pub(in crate::ui) struct Strip {
     pub(in crate::ui) shown: bool,
+    /// Whether a small map that is seen in this frame is still to come.
+    pub(in crate::ui) unfinished: bool,
     small: HashMap<MapKey, Small>,
     /// The panel and the stop that the strip was scrolled to.
     at: Option<(usize, usize)>,
@@ -56,6 +58,7 @@ impl Default for Strip {
     fn default() -> Self {
         Self {
             shown: true,
+            unfinished: false,
             small: HashMap::new(),
             at: None,
         }
@@ -99,6 +102,7 @@ impl Strip {
             };
             self.small.insert(key.clone(), small);
         } else if !stands {
+            self.unfinished = true;
             ctx.request_repaint();
         }
         let small = self.small.get(key)?;
@@ -300,6 +304,7 @@ fn small_ui(
         }
     } else {
         // Not there yet, or made only where it is looked at.
+        app.strip.unfinished |= app.case_at(panel).session.is_busy();
         painter.circle_filled(rect.center(), 2.0, theme::ON_WELL_QUIET);
     }
     let p = theme::palette(ui);

@@ -104,7 +104,13 @@ pub(super) fn base_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, cli
     let base = &mut app.case_at_mut(panel).base;
     let [w, h] = [placed.source.x, placed.source.y].map(f64::from);
     let pixels = placed.lengths([w, h]).map(|v| v * ui.pixels_per_point());
-    if let Some(texture) = base.texture(ui.ctx(), pixels, native) {
+    let visible = placed.picture().intersect(painter.clip_rect());
+    // Two opposite corners stay opposite, however the picture is turned.
+    let seen = [visible.left_top(), visible.right_bottom()].map(|at| {
+        let [x, y] = placed.source_from_screen(at);
+        [x / w, y / h]
+    });
+    if let Some(texture) = base.texture_of(ui.ctx(), pixels, native, seen) {
         painter.add(placed.mesh(texture, [0.0, 0.0, w, h], Color32::WHITE));
     }
 }
