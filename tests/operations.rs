@@ -9,7 +9,7 @@ use camlens::job::Job;
 use camlens::model::backward::{Gradient, Taps};
 use camlens::model::forward::Engine;
 use camlens::model::graph::{Builder, Graph, NodeId};
-use camlens::model::kernels::{Kernels, cpu::Cpu, cpu::Isa, portable::Portable};
+use camlens::model::kernels::{Denominator, Kernels, cpu::Cpu, cpu::Isa, portable::Portable};
 use camlens::model::op::{Act, BatchNorm, Border, Conv2d, LayerNorm, Op, Pool};
 use candle_core::{Device, Tensor};
 use support::recipe_tensor;
@@ -404,5 +404,97 @@ fn attention_is_that_of_its_definition() {
         .zip(expected)
     {
         assert!((a - b).abs() < 1e-6, "{a} for {b}");
+    }
+}
+
+/// The steps of a relevance walk that are done on the way to memory, in every instruction set, against candle's operations
+/// one by one: direct, depthwise, grouped and Winograd convolutions, strides with and without cells that nobody reads, and an
+/// image of few channels, whose gradient comes out of one convolution.
+#[test]
+fn quotients_and_products_of_convolutions() {
+    let cases: [([usize; 4], [usize; 4], usize, usize, usize); 8] = [
+        ([8, 3, 7, 7], [1, 3, 29, 30], 2, 3, 1),
+        ([8, 6, 7, 7], [2, 6, 16, 17], 2, 3, 1),
+        ([16, 1, 5, 4], [1, 1, 21, 13], 3, 1, 1),
+        ([40, 24, 1, 1], [1, 24, 9, 9], 2, 0, 1),
+        ([33, 17, 3, 3], [1, 17, 8, 11], 1, 1, 1),
+        ([48, 48, 3, 3], [1, 48, 24, 28], 1, 1, 1),
+        ([12, 1, 3, 3], [1, 12, 10, 9], 1, 1, 12),
+        ([16, 8, 3, 3], [1, 16, 10, 9], 2, 1, 2),
+    ];
+    for (weight, input, stride, border, groups) in cases {
+        let name = format!("{weight:?} {stride}");
+        // Positive products, as the rules have them; some outputs are exactly 0.
+        let mut w = noise(&name, &weight).abs().unwrap();
+        let dead = noise("dead", &[weight[0], 1, 1, 1]).gt(0.9).unwrap();
+        let zeros = w.zeros_like().unwrap();
+        w = dead
+            .broadcast_as(w.shape())
+            .unwrap()
+            .where_cond(&zeros, &w)
+            .unwrap();
+        let mut conv = Conv2d::new(w, None, [stride; 2], [[border; 2]; 2]);
+        conv.groups = groups;
+        let x = noise("x", &input).relu().unwrap();
+        let z = Portable.conv2d(&x, &conv).unwrap();
+        let r = noise("r", z.dims());
+        let near = |found: &Tensor, expected: &[f64], what: &str| {
+            let found = values(found);
+            assert_eq!(found.len(), expected.len(), "{name} {what}");
+            let scale = expected.iter().fold(0f64, |m, v| m.max(v.abs()));
+            for (f, e) in found.iter().zip(expected) {
+                assert!((f - e).abs() <= 2e-4 * scale, "{name} {what}: {f} for {e}");
+            }
+        };
+        let pairs = || values(&r).into_iter().zip(values(&z));
+        let stabilised: Vec<f64> = pairs()
+            .map(|(r, z)| r / if z < 0.0 { z - 0.25 } else { z + 0.25 })
+            .collect();
+        let exact: Vec<f64> = pairs()
+            .map(|(r, z)| if z == 0.0 { 0.0 } else { r / z })
+            .collect();
+        let (n, c, h, wide) = x.dims4().unwrap();
+        let g = Portable
+            .conv2d_input_grad(&r, &conv, [n, c, h, wide])
+            .unwrap();
+        let product = values(&(&g * &x).unwrap());
+        for isa in Isa::available() {
+            let kernels = Cpu::with_isa(isa);
+            let over = |d| kernels.conv2d_quotient(&x, &conv, &r, d).unwrap().unwrap();
+            near(
+                &over(Denominator::Stabilised(0.25)),
+                &stabilised,
+                "quotient",
+            );
+            near(&over(Denominator::Exact), &exact, "exact quotient");
+            let found = kernels.conv2d_input_grad_product(&r, &conv, &x);
+            near(&found.unwrap().unwrap(), &product, "product");
+            let plain = kernels.conv2d_input_grad(&r, &conv, [n, c, h, wide]);
+            near(&plain.unwrap(), &values(&g), "gradient");
+        }
+        let narrow = r.narrow(2, 0, 1).unwrap();
+        let wrong = Cpu::new().conv2d_quotient(&x, &conv, &narrow, Denominator::Exact);
+        assert!(wrong.is_err(), "{name}: another shape");
+    }
+}
+
+/// Batches through a linear layer whose sizes fill no block, in every instruction set.
+#[test]
+fn linear_layers_in_batches() {
+    for (n, features, out) in [(2, 5, 3), (7, 2049, 37), (8, 4100, 64), (5, 16, 33)] {
+        let (x, w) = (noise("x", &[n, features]), noise("w", &[out, features]));
+        let b = noise("b", &[out]);
+        let expected = values(&Portable.linear(&x, &w, Some(&b)).unwrap());
+        let scale = expected.iter().fold(0f64, |m, v| m.max(v.abs()));
+        for isa in Isa::available() {
+            let found = values(&Cpu::with_isa(isa).linear(&x, &w, Some(&b)).unwrap());
+            assert_eq!(found.len(), expected.len());
+            for (f, e) in found.iter().zip(&expected) {
+                assert!(
+                    (f - e).abs() <= 1e-5 * scale,
+                    "{n} {features} {out}: {f} for {e}"
+                );
+            }
+        }
     }
 }
