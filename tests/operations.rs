@@ -412,7 +412,9 @@ fn attention_is_that_of_its_definition() {
 /// image of few channels, whose gradient comes out of one convolution.
 #[test]
 fn quotients_and_products_of_convolutions() {
-    let cases: [([usize; 4], [usize; 4], usize, usize, usize); 8] = [
+    /// Weight, input, stride, border, groups.
+    type Case = ([usize; 4], [usize; 4], usize, usize, usize);
+    let cases: [Case; 8] = [
         ([8, 3, 7, 7], [1, 3, 29, 30], 2, 3, 1),
         ([8, 6, 7, 7], [2, 6, 16, 17], 2, 3, 1),
         ([16, 1, 5, 4], [1, 1, 21, 13], 3, 1, 1),
