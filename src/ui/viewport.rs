@@ -340,6 +340,8 @@ mod tests {
                 ..Viewport::default()
             };
             let start = view;
+            // What is narrower than its panel stays in the middle: from here on it fills the panel, however it is turned.
+            view.zoom_at(4.0, area().center(), area(), source);
             let before = view.place(area(), source).source_from_screen(at);
             for _ in 0..7 {
                 view.zoom_at(1.3, at, area(), source);

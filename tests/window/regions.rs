@@ -477,7 +477,7 @@ fn the_exported_picture_has_the_outlines() {
     };
     assert_eq!(drawn.dimensions(), plain.dimensions());
     assert!(
-        cyan(&drawn) > cyan(&plain) + 800,
+        cyan(&drawn) > cyan(&plain) + 400,
         "{} {}",
         cyan(&drawn),
         cyan(&plain)
