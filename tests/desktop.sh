@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=$(realpath "${CAMLENS:-target/debug/camlens}")
+[ -x "$program" ] || { echo "desktop.sh: there is no program at $program" >&2; exit 1; }
 film=../shared/data/dicom/generated/20_no_window_12bit.dcm
 who='Synthetic.?Header|TEST-0001' # the patient in that file
 kept=$(realpath -m "${1:-target/desktop}")
@@ -25,8 +26,8 @@ leave() {
 trap leave EXIT
 fail() {
   echo "desktop.sh: $1" >&2
-  shoot failed 2>/dev/null || true
-  tail -n 5 "$work/said" >&2 || true
+  timeout 20 import -window root "$kept/failed.png" 2>/dev/null || true
+  tail -n 5 "$work/said" >&2 2>/dev/null || true
   exit 1
 }
 
