@@ -14,7 +14,7 @@ for tool in Xvfb xdotool import identify jq; do
   command -v "$tool" >/dev/null || { echo "desktop.sh: '$tool' is not installed" >&2; exit 1; }
 done
 # Lower case and no signs that a keyboard has to be changed for.
-work=/tmp/camlens-desktop-$$
+work=$(dirname "$(mktemp -u)")/camlens-desktop-$$
 mkdir -p "$work"/{home,config,data,none,run} "$kept"
 chmod 700 "$work/run"
 rm -f "$kept"/*.png
