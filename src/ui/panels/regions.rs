@@ -1,6 +1,6 @@
 //! The side panel's part about regions: tools, files, the list, and the numbers of every panel.
 
-use egui::{Button, Checkbox, DragValue, Key, RichText, Ui};
+use egui::{Button, Checkbox, DragValue, Key, RichText, Role, Sense, Ui, WidgetInfo, vec2};
 
 use crate::explain::catalogue;
 use crate::regions::Shape;
@@ -58,8 +58,14 @@ fn numbers_ui(app: &App, ui: &mut Ui) {
                 }
                 _ => words::no_numbers(i + 1, method),
             };
+            // A long name must not push the side over its edge: the row ends there, and is whole under the pointer.
             let galley = figures(ui, &line, &small, p.text);
-            ui.label(galley).on_hover_text(words::NUMBERS_HINT);
+            let size = vec2(ui.available_width(), galley.size().y);
+            let (rect, row) = ui.allocate_exact_size(size, Sense::hover());
+            row.widget_info(|| WidgetInfo::labeled(Role::Label, true, &line));
+            let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
+            painter.galley(rect.min, galley, p.text);
+            row.on_hover_text(format!("{line}\n{}", words::NUMBERS_HINT));
         }
         if let Some(area) = area {
             let galley = figures(ui, &words::area(area), &small, p.muted);
