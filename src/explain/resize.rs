@@ -14,10 +14,10 @@ pub enum Align {
 
 /// For each target cell: the two source cells that it lies between and the share of the second.
 #[derive(Clone, Copy)]
-struct Tap {
-    first: usize,
-    second: usize,
-    share: f32,
+pub(crate) struct Tap {
+    pub(crate) first: usize,
+    pub(crate) second: usize,
+    pub(crate) share: f32,
 }
 
 /// A way from one grid to another, made once for many planes.
@@ -27,7 +27,8 @@ pub struct Resize {
     from_width: usize,
 }
 
-fn taps(from: usize, to: usize, align: Align) -> Vec<Tap> {
+/// One tap for each of the `to` cells of an axis that has `from`.
+pub(crate) fn taps(from: usize, to: usize, align: Align) -> Vec<Tap> {
     (0..to)
         .map(|cell| {
             let at = match align {

@@ -82,7 +82,7 @@ pub enum Colormap {
 }
 
 impl Colormap {
-    /// All colour maps in the order of menus.
+    /// All colour maps in the order of menus, which is that of their numbers.
     pub const ALL: [Self; 6] = [
         Self::Inferno,
         Self::Magma,

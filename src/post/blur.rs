@@ -1,8 +1,11 @@
 //! Gaussian blur with its width in pixels of the source image.
-
-use std::borrow::Cow;
+//!
+//! Enlarging and blurring are both linear and both work along rows and columns by themselves, so together they are one
+//! matrix for each axis, from the map's own few cells to the blurred field. A map of 7 x 7 cells costs the same at every
+//! width of the blur; where the map is as fine as the field the matrix is the Gaussian itself.
 
 use super::Field;
+use crate::explain::resize::{Align, Tap, taps};
 
 /// Blurs a field by a Gaussian of standard deviation `sigma_px`, in pixels of the *source* image, so
 /// that one setting means the same on every map, layer and model.
@@ -22,19 +25,37 @@ pub fn blur(field: &Field, sigma_px: f32) -> Field {
     let scale = field.source_from_field.scale;
     let sigma =
         [0, 1].map(|a| (f64::from(sigma_px) / scale[a].abs()).hypot(f64::from(field.own_blur[a])));
-    let along_x = kernel(sigma[0], field.width);
-    let along_y = kernel(sigma[1], field.height);
-    let mut values = Cow::Borrowed(field.values.as_slice());
-    if along_x.len() > 1 {
-        values = Cow::Owned(blur_rows(&values, field.width, &along_x));
+    let size = [field.width, field.height];
+    let kernels = [0, 1].map(|a| kernel(sigma[a], size[a]));
+    if kernels.iter().all(|kernel| kernel.len() == 1) {
+        return Field {
+            own_blur: [0.0; 2],
+            ..field.clone()
+        };
     }
-    if along_y.len() > 1 {
-        values = Cow::Owned(blur_columns(&values, field.width, field.height, &along_y));
-    }
+    let (values, cells) = match &field.cells {
+        Some(cells) => (cells.values.as_slice(), [cells.width, cells.height]),
+        None => (field.values.as_slice(), size),
+    };
+    let along_x = Weights::new(&kernels[0], cells[0], size[0]);
+    // Square maps of square inputs are the usual case.
+    let alike = kernels[0] == kernels[1] && cells[0] == cells[1] && size[0] == size[1];
+    let along_y = (!alike).then(|| Weights::new(&kernels[1], cells[1], size[1]));
+    let along_y = along_y.as_ref().unwrap_or(&along_x);
+    let wide = along_x.apply(&transpose(values, cells[0]), cells[1]);
     Field {
-        values: values.into_owned(),
+        width: size[0],
+        height: size[1],
+        values: along_y.apply(&transpose(&wide, cells[1]), size[0]),
+        source_from_field: field.source_from_field,
+        source_size: field.source_size,
+        // What is blurred is enlarged: its cells are those of the field.
+        cells: None,
         own_blur: [0.0; 2],
-        ..field.clone()
+        raw_min: field.raw_min,
+        raw_max: field.raw_max,
+        empty: field.empty,
+        notice: field.notice.clone(),
     }
 }
 
@@ -64,79 +85,99 @@ fn reflect(at: isize, length: usize) -> usize {
     }
 }
 
-fn blur_rows(values: &[f32], width: usize, half_kernel: &[f32]) -> Vec<f32> {
-    let radius = half_kernel.len() - 1;
-    let mut padded = vec![0.0; width + 2 * radius];
-    let mut out = vec![0.0; values.len()];
-    for (row, target) in values.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-        for (i, cell) in padded.iter_mut().enumerate() {
-            *cell = row[reflect(i as isize - radius as isize, width)];
+/// What each cell of a blurred axis takes from the cells of the map.
+struct Weights {
+    /// For each cell of the field: the first cell of the map that counts, and the weights from there on.
+    bands: Vec<(usize, Vec<f32>)>,
+}
+
+impl Weights {
+    /// Of `cells` that are enlarged to `length` and blurred there.
+    fn new(half_kernel: &[f32], cells: usize, length: usize) -> Self {
+        let taps = taps(cells, length, Align::Centres);
+        let radius = half_kernel.len() - 1;
+        let both_sides = half_kernel.iter().skip(1).rev().chain(half_kernel);
+        let kernel: Vec<f32> = both_sides.copied().collect();
+        // With what the borders reflect, so that every cell's neighbours lie in a row.
+        let reflected = |at: usize| taps[reflect(at as isize - radius as isize, length)];
+        let taps: Vec<Tap> = (0..length + 2 * radius).map(reflected).collect();
+        let mut sums = vec![0.0_f32; cells];
+        let band = |at: usize| {
+            let (mut first, mut last) = (cells, 0);
+            for (weight, tap) in kernel.iter().zip(&taps[at..]) {
+                sums[tap.first] += weight * (1.0 - tap.share);
+                sums[tap.second] += weight * tap.share;
+                first = first.min(tap.first);
+                last = last.max(tap.second);
+            }
+            let weights = sums.get(first..=last).unwrap_or_default().to_vec();
+            sums.fill(0.0);
+            (first, weights)
+        };
+        Self {
+            bands: (0..length).map(band).collect(),
         }
-        weigh(target, half_kernel, |offset| {
-            (
-                &padded[radius - offset..radius - offset + width],
-                &padded[radius + offset..radius + offset + width],
-            )
-        });
     }
-    out
+
+    /// Weighs whole rows of `width` values: one row of the result for each cell of the field.
+    fn apply(&self, rows: &[f32], width: usize) -> Vec<f32> {
+        let mut out = vec![0.0; self.bands.len() * width];
+        if width == 0 {
+            return out;
+        }
+        for ((first, weights), target) in self.bands.iter().zip(out.chunks_exact_mut(width)) {
+            let rows = rows.get(first * width..).unwrap_or_default();
+            weigh(target, weights, rows);
+        }
+        out
+    }
 }
 
-fn blur_columns(values: &[f32], width: usize, height: usize, half_kernel: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; values.len()];
-    let row = |y: isize| {
-        let y = reflect(y, height);
-        &values[y * width..(y + 1) * width]
-    };
-    for (y, target) in out.chunks_exact_mut(width).enumerate() {
-        let y = y as isize;
-        weigh(target, half_kernel, |offset| {
-            (row(y - offset as isize), row(y + offset as isize))
-        });
-    }
-    out
-}
-
-/// Adds all pairs of taps to `target`; `pair(offset)` are the rows at `-offset` and `+offset`. Whole
-/// rows at a time, four pairs at once: contiguous, few stores, so the compiler vectorises it.
-fn weigh<'a>(
-    target: &mut [f32],
-    half_kernel: &[f32],
-    pair: impl Fn(usize) -> (&'a [f32], &'a [f32]),
-) {
-    let Some((&middle, sides)) = half_kernel.split_first() else {
-        return;
-    };
-    for (out, &v) in target.iter_mut().zip(pair(0).0) {
-        *out = middle * v;
-    }
-    let length = target.len();
-    let groups = sides.chunks_exact(4);
-    let rest = groups.remainder();
-    let rest_from = 1 + sides.len() - rest.len();
-    for (group, weights) in groups.enumerate() {
-        let offset = 1 + 4 * group;
-        let [(a0, b0), (a1, b1), (a2, b2), (a3, b3)] = [0, 1, 2, 3]
-            .map(|i| pair(offset + i))
-            .map(|(a, b)| (&a[..length], &b[..length]));
+/// Adds rows, each by its weight, to `target`. Four at once: contiguous, few stores, so the compiler vectorises it.
+fn weigh(target: &mut [f32], weights: &[f32], rows: &[f32]) {
+    let width = target.len();
+    let fours = weights.chunks_exact(4);
+    let rest = fours.remainder();
+    let done = width * (weights.len() - rest.len());
+    for (weights, rows) in fours.zip(rows.chunks_exact(4 * width)) {
         let &[w0, w1, w2, w3] = weights else { continue };
-        for (i, out) in target.iter_mut().enumerate() {
-            *out += w0 * (a0[i] + b0[i])
-                + w1 * (a1[i] + b1[i])
-                + w2 * (a2[i] + b2[i])
-                + w3 * (a3[i] + b3[i]);
+        let (a, b) = rows.split_at(2 * width);
+        let ((r0, r1), (r2, r3)) = (a.split_at(width), b.split_at(width));
+        let rows = r0.iter().zip(r1).zip(r2).zip(r3);
+        for (out, (((a, b), c), d)) in target.iter_mut().zip(rows) {
+            *out += (w0 * a + w1 * b) + (w2 * c + w3 * d);
         }
     }
-    for (i, &weight) in rest.iter().enumerate() {
-        let (a, b) = pair(rest_from + i);
-        for ((out, &a), &b) in target.iter_mut().zip(a).zip(b) {
-            *out += weight * (a + b);
+    let rows = rows.get(done..).unwrap_or_default();
+    for (weight, row) in rest.iter().zip(rows.chunks_exact(width)) {
+        for (out, v) in target.iter_mut().zip(row) {
+            *out += weight * v;
         }
     }
+}
+
+/// Columns as rows.
+fn transpose(values: &[f32], width: usize) -> Vec<f32> {
+    let height = values.len() / width.max(1);
+    let mut out = vec![0.0; values.len()];
+    // Squares of 16 x 16, so that both sides stay in the cache's nearest lines.
+    for top in (0..height).step_by(16) {
+        for left in (0..width).step_by(16) {
+            for y in top..height.min(top + 16) {
+                for x in left..width.min(left + 16) {
+                    out[x * height + y] = values[y * width + x];
+                }
+            }
+        }
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::Cells;
     use super::*;
     use crate::image::geometry::Affine;
 
@@ -150,6 +191,7 @@ mod tests {
                 offset: [0.0, 0.0],
             },
             source_size: [width, height],
+            cells: None,
             own_blur: [0.0; 2],
             raw_min: 0.0,
             raw_max: 1.0,
@@ -212,6 +254,30 @@ mod tests {
         let plain = field(3, 1, vec![1.0, 2.0, 3.0], [1.0, 1.0]);
         for sigma in [0.0, -1.0, f32::NAN, 1e-3] {
             assert_eq!(blur(&plain, sigma), plain);
+        }
+    }
+
+    #[test]
+    fn from_the_maps_own_cells_as_after_enlarging() {
+        let number = |i: usize| ((i * 7919 + 13) % 101) as f32 / 101.0;
+        for (cells, size) in [([7, 5], [61, 40]), ([1, 3], [9, 9]), ([40, 40], [40, 40])] {
+            let map: Vec<f32> = (0..cells[0] * cells[1]).map(number).collect();
+            let values = crate::explain::resize::up(&map, cells, size);
+            let plain = field(size[0], size[1], values, [1.3, 0.7]);
+            let with_cells = Field {
+                cells: Some(Arc::new(Cells {
+                    width: cells[0],
+                    height: cells[1],
+                    values: map,
+                })),
+                ..plain.clone()
+            };
+            for sigma in [0.2, 1.0, 6.0, 300.0] {
+                let (long, short) = (blur(&plain, sigma), blur(&with_cells, sigma));
+                for (a, b) in long.values.iter().zip(&short.values) {
+                    assert!((a - b).abs() < 2e-6, "{cells:?}, sigma {sigma}: {a} {b}");
+                }
+            }
         }
     }
 }

@@ -175,6 +175,7 @@ mod tests {
             values: values.collect(),
             source_from_field: Affine::scale_to([2 * size, 2 * size], [size, size]),
             source_size: [2 * size, 2 * size],
+            cells: None,
             own_blur: [0.0; 2],
             raw_min: 0.0,
             raw_max: 1.0,

@@ -35,6 +35,7 @@ pub fn difference(a: (&Field, ScaleRange), b: (&Field, ScaleRange)) -> Option<Di
     }
     let field = Field {
         values,
+        cells: None,
         raw_min: -1.0,
         raw_max: 1.0,
         empty: pairs.is_empty(),
@@ -91,6 +92,7 @@ mod tests {
             values,
             source_from_field: Affine::scale_to([80, 40], size),
             source_size: [80, 40],
+            cells: None,
             own_blur: [0.0; 2],
             raw_min: 0.0,
             raw_max: 1.0,

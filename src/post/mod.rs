@@ -23,8 +23,10 @@ mod select;
 pub use blur::blur;
 pub use contours::{Contour, contours};
 pub use difference::{Difference, difference};
-pub use scale::{ScaleRange, scale_range};
+pub use scale::{ScaleRange, scale_of, scale_range};
 pub use select::hidden_sign;
+
+use std::sync::Arc;
 
 use crate::explain::RawMap;
 use crate::image::geometry::Affine;
@@ -34,6 +36,17 @@ use crate::plan::{Post, Sign};
 const MIN_LONG_SIDE: usize = 224;
 /// Longest long side of the working grid, in cells.
 const MAX_LONG_SIDE: usize = 512;
+
+/// The chosen part of a map on its own grid: after sign and denoising, before it is enlarged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cells {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Row by row, in the raw map's units.
+    pub values: Vec<f32>,
+}
 
 /// A processed map on its working grid, in the raw map's units.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +62,8 @@ pub struct Field {
     pub source_from_field: Affine,
     /// Size of the source image, `[width, height]`.
     pub source_size: [usize; 2],
+    /// What the values were enlarged from, where that is coarser: a blur goes on from there.
+    pub cells: Option<Arc<Cells>>,
     /// Standard deviation of the method's own blur along columns and rows, in cells; what [`blur`] adds comes on top.
     pub own_blur: [f32; 2],
     /// Smallest finite value of the raw map.
@@ -64,7 +79,7 @@ pub struct Field {
 impl Field {
     /// Largest magnitude, 0 for an empty field.
     pub fn largest(&self) -> f32 {
-        // Lanes of their own, or each comparison would wait for the one before; the window asks in every frame.
+        // Lanes of their own, or each comparison would wait for the one before.
         let mut most = [0.0_f32; 16];
         let chunks = self.values.chunks_exact(most.len());
         let rest = chunks.remainder();
@@ -106,6 +121,14 @@ pub fn upsample(map: &RawMap, sign: Sign, denoise: f32, target: &str) -> Field {
     } else {
         enlarge::bilinear(&chosen.values, [map.width, map.height], size)
     };
+    let coarser = map.width <= size[0] && map.height <= size[1] && [map.width, map.height] != size;
+    let cells = (coarser && !chosen.empty).then(|| {
+        Arc::new(Cells {
+            width: map.width,
+            height: map.height,
+            values: chosen.values,
+        })
+    });
     Field {
         width: size[0],
         height: size[1],
@@ -114,6 +137,7 @@ pub fn upsample(map: &RawMap, sign: Sign, denoise: f32, target: &str) -> Field {
             .source_from_model
             .then_from(&Affine::scale_to(map.model_size, size)),
         source_size: map.source_size,
+        cells,
         own_blur: [0, 1].map(|a| map.blur_px * size[a] as f32 / map.model_size[a].max(1) as f32),
         raw_min: chosen.raw_min,
         raw_max: chosen.raw_max,

@@ -42,6 +42,12 @@ impl ScaleRange {
 ///
 /// Empty fields have no scale of their own (both ends 0).
 pub fn scale_range(fields: &[&Field], post: &Post) -> Vec<ScaleRange> {
+    let largest: Vec<f32> = fields.iter().map(|field| field.largest()).collect();
+    scale_of(&largest, post)
+}
+
+/// The same from the fields' largest magnitudes, for those who keep them.
+pub fn scale_of(largest: &[f32], post: &Post) -> Vec<ScaleRange> {
     let up_to = |most: f32| match post.sign {
         Sign::Signed => ScaleRange {
             lo: -most,
@@ -50,10 +56,10 @@ pub fn scale_range(fields: &[&Field], post: &Post) -> Vec<ScaleRange> {
         Sign::Positive | Sign::Negative => ScaleRange { lo: 0.0, hi: most },
     };
     match post.normalise {
-        Normalise::Map => fields.iter().map(|field| up_to(field.largest())).collect(),
+        Normalise::Map => largest.iter().map(|most| up_to(*most)).collect(),
         Normalise::Shared => {
-            let most = fields.iter().fold(0.0_f32, |most, f| most.max(f.largest()));
-            vec![up_to(most); fields.len()]
+            let most = largest.iter().fold(0.0_f32, |most, v| most.max(*v));
+            vec![up_to(most); largest.len()]
         }
         Normalise::Fixed { lo, hi } => {
             let range = if post.sign == Sign::Signed {
@@ -61,7 +67,7 @@ pub fn scale_range(fields: &[&Field], post: &Post) -> Vec<ScaleRange> {
             } else {
                 ScaleRange { lo, hi }
             };
-            vec![range; fields.len()]
+            vec![range; largest.len()]
         }
     }
 }
@@ -78,6 +84,7 @@ mod tests {
             values: values.to_vec(),
             source_from_field: Affine::IDENTITY,
             source_size: [values.len(), 1],
+            cells: None,
             own_blur: [0.0; 2],
             raw_min: 0.0,
             raw_max: 0.0,

@@ -1,12 +1,21 @@
 //! Colour maps as tables of 256 colours.
 
+use std::sync::OnceLock;
+
 use crate::plan::{Colormap, Sign};
 
 /// Number of colours in a table.
 pub const LEVELS: usize = 256;
 
 /// The 256 colours of a map as 8-bit sRGB, lowest value first.
-pub fn lut(colormap: Colormap) -> [[u8; 3]; LEVELS] {
+pub fn lut(colormap: Colormap) -> &'static [[u8; 3]; LEVELS] {
+    // The window asks in every frame.
+    static TABLES: [OnceLock<[[u8; 3]; LEVELS]>; Colormap::ALL.len()] =
+        [const { OnceLock::new() }; Colormap::ALL.len()];
+    TABLES[colormap as usize].get_or_init(|| table(colormap))
+}
+
+fn table(colormap: Colormap) -> [[u8; 3]; LEVELS] {
     std::array::from_fn(|level| {
         let share = level as f64 / (LEVELS - 1) as f64;
         let gradient = match colormap {

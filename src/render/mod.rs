@@ -21,6 +21,6 @@ mod sheet;
 
 pub use colormap::lut;
 pub use figure::{ColourBar, Figure, FigurePanel};
-pub use heat::{HeatLut, heat_rgba};
+pub use heat::{ENTRIES, HeatLut, heat_rgba};
 pub use overlay::{Heat, crop_in_source, overlay, overlay_at};
 pub use regions::{draw_regions, outlines};

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use egui::{Context, Key, Panel as Side, Ui};
 use poll_promise::Promise;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::case::{Case, Cases};
 use super::command::Command;
@@ -33,6 +34,9 @@ use crate::session::{MapState, Session, samples};
 
 /// How long good news stays.
 const GOOD_NEWS: Duration = Duration::from_secs(8);
+
+/// Most threads that bring panels up to date: there are at most 16 of them, in a fraction of a millisecond each.
+const MOST_HANDS: usize = 4;
 
 /// A sheet over the window.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +101,9 @@ pub struct App {
     /// Point of a case's X-ray under the pointer.
     pub(super) hover: Option<(usize, [f64; 2])>,
     pub(super) heats: Vec<Heat>,
+    /// Threads that bring the fields of several panels up to date. Others than the network's, behind whose work a
+    /// slider would wait; `None` where the system gives none.
+    pub(super) hands: Option<ThreadPool>,
     pub(super) cells: Vec<Cell>,
     pub(super) picker: Box<dyn FilePicker>,
     pub(super) path_box: String,
@@ -157,6 +164,7 @@ impl App {
             peeking: false,
             hover: None,
             heats: Vec::new(),
+            hands: hands(),
             cells: Vec::new(),
             picker,
             path_box: String::new(),
@@ -500,8 +508,21 @@ impl App {
     }
 }
 
+fn hands() -> Option<ThreadPool> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    ThreadPoolBuilder::new()
+        .num_threads(cores.min(MOST_HANDS))
+        .thread_name(|i| format!("camlens-panels-{i}"))
+        .build()
+        .ok()
+}
+
 impl eframe::App for App {
-    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        theme::ground(visuals).to_normalized_gamma_f32()
+    }
+
+    fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
         if !std::mem::replace(&mut self.themed, true) && (self.light || self.store.settings.light) {
             ctx.set_theme(egui::Theme::Light);
@@ -541,7 +562,7 @@ impl eframe::App for App {
                 .show(ui, |ui| panels::display_ui(self, ui));
         }
         egui::CentralPanel::no_frame()
-            .frame(panels::grid_frame(ui))
+            .frame(panels::grid_frame(ui, frame.gl().is_some()))
             .show(ui, |ui| panels::grid_ui(self, ui));
         panels::sheets_ui(self, &ctx);
         panels::drop_hint_ui(&ctx);

@@ -1,14 +1,17 @@
 //! Keeping up with the sessions: what they opened, what they are asked for, what panels show of it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use egui::Context;
+use rayon::prelude::*;
 
 use super::app::{App, Cell};
 use super::heat::Heat;
-use crate::explain::catalogue;
+use super::state::Look;
+use crate::explain::{RawMap, catalogue};
 use crate::plan::{MapKey, Normalise, Target, Values};
-use crate::post::{Field, scale_range};
+use crate::post::scale_of;
 use crate::session::MapState;
 
 /// What the maps that were last asked for depend on.
@@ -17,6 +20,9 @@ pub(super) struct Wanted {
     maps: Vec<(&'static str, usize, Target, Values)>,
     layers: usize,
 }
+
+/// What a panel's field is to be made of: the map, the settings, and what notices call the class.
+type Job = (Arc<RawMap>, Look, String);
 
 impl App {
     /// Takes in what the sessions have: another network, another picture, findings, errors.
@@ -137,35 +143,49 @@ impl App {
                 (key, state)
             })
             .collect();
-        for (i, (_, state)) in states.iter().enumerate() {
-            let look = self.grid.look_of(i);
-            let own = self.grid.panels.get(i).and_then(|panel| panel.target);
-            let label = self.case_at(i).objective_name(own);
-            match (state, self.heats.get_mut(i)) {
-                (MapState::Ready(map), Some(heat)) => heat.update(map, &look, &label),
-                (MapState::Growing(growing), Some(heat)) => {
-                    heat.update(&growing.map, &look, &label);
-                }
-                (_, Some(heat)) => heat.forget(),
-                _ => {}
+        let jobs: Vec<Option<Job>> = states
+            .iter()
+            .enumerate()
+            .map(|(i, (_, state))| {
+                let map = match state {
+                    MapState::Ready(map) => map,
+                    MapState::Growing(growing) => &growing.map,
+                    _ => return None,
+                };
+                let own = self.grid.panels.get(i).and_then(|panel| panel.target);
+                let label = self.case_at(i).objective_name(own);
+                Some((Arc::clone(map), self.grid.look_of(i), label))
+            })
+            .collect();
+        let mut stale: Vec<(&mut Heat, Job)> = Vec::new();
+        for (heat, job) in self.heats.iter_mut().zip(jobs) {
+            match job {
+                Some(job) if !heat.is_of(&job.0, &job.1) => stale.push((heat, job)),
+                Some(_) => {}
+                None => heat.forget(),
             }
         }
-        let all: Vec<&Field> = self.heats.iter().filter_map(Heat::field).collect();
+        let update = |(heat, (map, look, label)): &mut (&mut Heat, Job)| {
+            heat.update(map, look, label);
+        };
+        match &self.hands {
+            Some(hands) if stale.len() > 1 => {
+                hands.install(|| stale.par_iter_mut().for_each(update));
+            }
+            _ => stale.iter_mut().for_each(update),
+        }
+        let all: Vec<f32> = self.heats.iter().filter_map(Heat::largest).collect();
         self.cells = states
             .into_iter()
             .enumerate()
             .map(|(i, (key, state))| {
                 let look = self.grid.look_of(i);
-                let range = self.heats.get(i).and_then(Heat::field).map(|own| {
-                    // All fields' largest values, eight times in a frame, would cost more than the rest.
-                    let mut fields = vec![own];
+                let range = self.heats.get(i).and_then(Heat::largest).and_then(|own| {
+                    let mut largest = vec![own];
                     if look.post.normalise == Normalise::Shared {
-                        fields.extend(&all);
+                        largest.extend(&all);
                     }
-                    scale_range(&fields, &look.post)
-                        .into_iter()
-                        .next()
-                        .unwrap_or_default()
+                    scale_of(&largest, &look.post).into_iter().next()
                 });
                 Cell {
                     key,

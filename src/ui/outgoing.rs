@@ -64,6 +64,15 @@ impl App {
         self.picker.ask(ctx, Ask::SavePng(name));
     }
 
+    /// Whether every panel has what an export shows. Asked in every frame, while [`App::exhibit`] renders whole pictures.
+    pub(super) fn can_export(&self) -> bool {
+        let is_there =
+            |case: &Case| case.session.picture().is_some() && case.session.model().is_some();
+        self.is_shown()
+            && self.cases.iter().all(is_there)
+            && (0..self.grid.panels.len()).all(|panel| self.objective_of(panel).is_some())
+    }
+
     /// What an export shows; `None` while a panel waits.
     pub fn exhibit(&self) -> Option<Exhibit> {
         if !self.is_shown() {

@@ -10,6 +10,7 @@ use egui::{Context, ViewportBuilder};
 use super::App;
 use super::picker::NativePicker;
 use crate::error::{Error, Kind, Result};
+use crate::model::kernels::cpu::keep_heap;
 use crate::plan::{DeviceChoice, ImageSource, ModelSource};
 use crate::text::{APP, window as words};
 
@@ -93,6 +94,7 @@ pub(super) fn open(
     if !has_display() {
         return Err(Error::new(Kind::Unsupported, words::no_display()));
     }
+    keep_heap();
     let mut native = NativeOptions {
         viewport: ViewportBuilder::default()
             .with_title(words::title())
@@ -105,6 +107,8 @@ pub(super) fn open(
         centered: true,
         ..NativeOptions::default()
     };
+    // Noise of half a grey level would hide banding, and is not in the X-ray.
+    native.dithering = false;
     native.glow_options.vsync = options.vsync;
     let opened = quietly(move || {
         eframe::run_native(

@@ -125,6 +125,11 @@ pub(crate) fn palette(ui: &Ui) -> &'static Palette {
     of_theme(ui.visuals().dark_mode)
 }
 
+/// What the window is cleared to.
+pub(crate) fn ground(visuals: &Visuals) -> Color32 {
+    of_theme(visuals.dark_mode).ground
+}
+
 fn of_theme(dark: bool) -> &'static Palette {
     if dark { &DARK } else { &LIGHT }
 }

@@ -193,19 +193,31 @@ impl Placed {
     }
 
     /// A texture over a rectangle of the source, left, top, right, bottom, turned as the picture is.
-    pub fn mesh(
+    pub fn mesh(&self, texture: TextureId, rect: [f64; 4], tint: Color32) -> Mesh {
+        let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
+        self.mesh_of_part(texture, rect, whole, tint)
+    }
+
+    /// The same of a `part` of the texture, in shares of its sides; the rest of `rect` stays as it is.
+    pub fn mesh_of_part(
         &self,
         texture: TextureId,
         [left, top, right, bottom]: [f64; 4],
+        part: Rect,
         tint: Color32,
     ) -> Mesh {
         let mut mesh = Mesh::with_texture(texture);
-        for (at, uv) in [
-            ([left, top], pos2(0.0, 0.0)),
-            ([right, top], pos2(1.0, 0.0)),
-            ([right, bottom], pos2(1.0, 1.0)),
-            ([left, bottom], pos2(0.0, 1.0)),
+        let size = [right - left, bottom - top];
+        for uv in [
+            part.left_top(),
+            part.right_top(),
+            part.right_bottom(),
+            part.left_bottom(),
         ] {
+            let at = [
+                left + size[0] * f64::from(uv.x),
+                top + size[1] * f64::from(uv.y),
+            ];
             mesh.vertices.push(Vertex {
                 pos: self.screen_from_source(at),
                 uv,

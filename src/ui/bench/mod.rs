@@ -145,17 +145,26 @@ impl eframe::App for Driven {
         }
     }
 
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        self.app.clear_color(visuals)
+    }
+
     fn raw_input_hook(&mut self, _ctx: &Context, raw: &mut egui::RawInput) {
         raw.events.retain(|event| !is_of_pointer(event));
         raw.events.append(&mut self.director.events);
     }
 }
 
-/// How long this thread has run so far, where Linux says it.
+/// How long this thread has run so far, where the system says it.
+#[cfg(unix)]
 fn time_on_processor() -> Option<Duration> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
-    Some(Duration::from_nanos(nanoseconds))
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).ok()
+}
+
+#[cfg(not(unix))]
+fn time_on_processor() -> Option<Duration> {
+    None
 }
 
 /// What a frame took.

@@ -1,8 +1,9 @@
 //! One panel: its method and layer, what can be done with it, and its picture.
 
 use egui::{
-    Align, Button, DragAndDrop, Label, Layout, Popup, PopupCloseBehavior, Rect, Response, RichText,
-    Role, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2,
+    Align, Button, CornerRadius, DragAndDrop, Label, Layout, Popup, PopupCloseBehavior, Rect,
+    Response, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo,
+    pos2, vec2,
 };
 
 use super::method_menu::method_menu_ui;
@@ -28,6 +29,14 @@ pub(super) fn around_picture(height: f32) -> f32 {
     SCALE + if height < SMALL { SMALL_HEADER } else { HEADER }
 }
 
+/// The picture below has the other two.
+const UPPER_CORNERS: CornerRadius = CornerRadius {
+    nw: 8,
+    ne: 8,
+    sw: 0,
+    se: 0,
+};
+
 /// A panel that is dragged to another place.
 #[derive(Clone, Copy)]
 struct Carried(usize);
@@ -35,10 +44,10 @@ struct Carried(usize);
 /// Draws a panel and returns the point of the source under the pointer, where it is over the picture.
 pub(super) fn cell_ui(app: &mut App, ui: &mut Ui, panel: usize, rect: Rect) -> Option<[f64; 2]> {
     let p = theme::palette(ui);
-    ui.painter().rect_filled(rect, 8.0, p.panel);
     let small = rect.height() < SMALL;
     let height = if small { SMALL_HEADER } else { HEADER };
     let top = Rect::from_min_size(rect.min, vec2(rect.width(), height));
+    ui.painter().rect_filled(top, UPPER_CORNERS, p.panel);
     carry_ui(app, ui, panel, top, rect);
     let header = top.shrink2(if small {
         vec2(6.0, 2.0)

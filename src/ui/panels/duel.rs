@@ -1,11 +1,11 @@
 //! Two panels in one picture: to either side of a line that is dragged, or one minus the other.
 
 use egui::{
-    Align2, Color32, CornerRadius, EventFilter, Key, Rect, RichText, Role, Sense, Stroke, Ui,
-    UiBuilder, WidgetInfo, pos2, vec2,
+    Align2, Color32, EventFilter, Key, Rect, RichText, Role, Sense, Stroke, Ui, UiBuilder,
+    WidgetInfo, pos2, vec2,
 };
 
-use super::well::{SCALE, base_ui, layers_ui, move_view, source_of, turn_ui};
+use super::well::{LOWER_CORNERS, SCALE, base_ui, layers_ui, move_view, source_of, turn_ui};
 use crate::explain::catalogue;
 use crate::plan::Sign;
 use crate::post::ScaleRange;
@@ -33,13 +33,7 @@ pub(super) fn duel_ui(app: &mut App, ui: &mut Ui, duel: Duel, rect: Rect) -> Opt
         |ui| header_ui(app, ui, duel),
     );
     let well = Rect::from_min_max(pos2(rect.left(), header.bottom()), rect.max);
-    let radius = CornerRadius {
-        nw: 0,
-        ne: 0,
-        sw: 8,
-        se: 8,
-    };
-    ui.painter().rect_filled(well, radius, theme::WELL);
+    ui.painter().rect_filled(well, LOWER_CORNERS, theme::WELL);
     let area = Rect::from_min_max(well.min, pos2(well.right(), well.bottom() - SCALE));
     let [first, second] = duel.panels;
     let source = app.case_at(first).source()?;
@@ -265,10 +259,11 @@ fn difference_ui(app: &mut App, ui: &Ui, duel: Duel, area: Rect, well: Rect) {
         .with_clip_rect(placed.picture().intersect(clip));
     let words = words::agreement(found.correlation);
     if app.shows_overlay()
-        && let Some(texture) = app.duel.texture(ui.ctx(), RANGE, &look)
+        && let Some(painted) = app.duel.texture(ui.ctx(), RANGE, &look)
         && let Some(found) = &app.duel.found
     {
-        painter.add(placed.mesh(texture, source_of(&found.field), Color32::WHITE));
+        let rect = source_of(&found.field);
+        painter.add(placed.mesh_of_part(painted.texture, rect, painted.part, Color32::WHITE));
     }
     let galley = ui.painter().layout_no_wrap(words, font, theme::ON_WELL);
     let spot =

@@ -35,7 +35,7 @@ pub(super) use sheets::sheets_ui;
 pub(super) use strip::Strip;
 pub(super) use top::top_ui;
 
-use egui::{Frame, Margin, Ui};
+use egui::{Color32, Frame, Margin, Ui};
 
 use super::theme;
 
@@ -58,9 +58,13 @@ pub(super) fn side_frame(ui: &Ui) -> Frame {
         })
 }
 
-/// Around the grid.
-pub(super) fn grid_frame(ui: &Ui) -> Frame {
-    Frame::new()
-        .fill(theme::palette(ui).ground)
-        .inner_margin(Margin::same(10))
+/// Around the grid. Where the window is `cleared` to the ground's colour it is not painted once more: without a graphics
+/// card every layer over the whole grid costs milliseconds.
+pub(super) fn grid_frame(ui: &Ui, cleared: bool) -> Frame {
+    let fill = if cleared {
+        Color32::TRANSPARENT
+    } else {
+        theme::palette(ui).ground
+    };
+    Frame::new().fill(fill).inner_margin(Margin::same(10))
 }

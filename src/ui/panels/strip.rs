@@ -20,7 +20,7 @@ use crate::text::window as words;
 use crate::ui::App;
 use crate::ui::state::Look;
 use crate::ui::theme;
-use crate::ui::viewport::Viewport;
+use crate::ui::viewport::{Placed, Viewport};
 
 /// Height of a small map.
 const SIDE: f32 = 50.0;
@@ -219,6 +219,14 @@ fn film_ui(app: &mut App, ui: &mut Ui, panel: usize, stop: usize) {
             let left = rect.left() + stop as f32 * step;
             Rect::from_min_size(pos2(left, rect.top()), vec2(step - GAP, SIDE))
         };
+        // What shares a texture is painted in one go: every change of texture has its price.
+        for stop in first..last {
+            ui.painter()
+                .rect_filled(place(stop), CornerRadius::same(3), theme::WELL);
+        }
+        for stop in first..last {
+            base_ui(app, ui, panel, place(stop));
+        }
         for (stop, key) in keys.iter().enumerate().take(last).skip(first) {
             small_ui(
                 app,
@@ -258,7 +266,31 @@ fn film_ui(app: &mut App, ui: &mut Ui, panel: usize, stop: usize) {
     app.strip.forget_others(&known);
 }
 
-/// One small map over a small X-ray, with its name where a stage ends.
+/// The whole X-ray in `rect`, turned as in the panel.
+fn placed(app: &App, panel: usize, rect: Rect) -> Option<Placed> {
+    let view = Viewport {
+        turn: app.view_of(panel).turn,
+        ..Viewport::default()
+    };
+    Some(view.place(rect, app.case_at(panel).source()?))
+}
+
+/// The small X-ray under a small map.
+fn base_ui(app: &mut App, ui: &Ui, panel: usize, rect: Rect) {
+    let Some(placed) = placed(app, panel, rect) else {
+        return;
+    };
+    let native = app.view_of(panel).native;
+    let [w, h] = [placed.source.x, placed.source.y].map(f64::from);
+    let pixels = placed.lengths([w, h]).map(|v| v * ui.pixels_per_point());
+    let base = &mut app.case_at_mut(panel).base;
+    if let Some(base) = base.texture(ui.ctx(), pixels, native) {
+        let quiet = Color32::from_white_alpha(150);
+        ui.painter().add(placed.mesh(base, [0.0, 0.0, w, h], quiet));
+    }
+}
+
+/// One small map, with its name where a stage ends.
 fn small_ui(
     app: &mut App,
     ui: &Ui,
@@ -270,23 +302,9 @@ fn small_ui(
     may: &mut usize,
 ) {
     let painter = ui.painter();
-    painter.rect_filled(rect, CornerRadius::same(3), theme::WELL);
-    let Some(source) = app.case_at(panel).source() else {
+    let Some(placed) = placed(app, panel, rect) else {
         return;
     };
-    let view = app.view_of(panel);
-    let placed = Viewport {
-        turn: view.turn,
-        ..Viewport::default()
-    }
-    .place(rect, source);
-    let [w, h] = source.size.map(|side| side as f64);
-    let pixels = placed.lengths([w, h]).map(|v| v * ui.pixels_per_point());
-    let base = &mut app.case_at_mut(panel).base;
-    if let Some(base) = base.texture(ui.ctx(), pixels, view.native) {
-        let quiet = Color32::from_white_alpha(150);
-        painter.add(placed.mesh(base, [0.0, 0.0, w, h], quiet));
-    }
     let state = key.map(|key| app.case_at(panel).session.map(key));
     let map = match &state {
         Some(MapState::Ready(map)) => Some(map),

@@ -113,7 +113,7 @@ pub(in crate::ui) fn top_ui(app: &mut App, ui: &mut Ui) {
             }
         });
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let can_export = app.exhibit().is_some() && app.export.is_none();
+            let can_export = app.can_export() && app.export.is_none();
             let fill = theme::palette(ui).raised;
             if button(ui, Command::Export, can_export, Some(fill)) {
                 app.send(Command::Export);

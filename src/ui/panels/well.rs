@@ -1,8 +1,8 @@
 //! A panel's picture: the X-ray, the heat over it, and what the pointer does.
 
 use egui::{
-    Align2, Color32, CornerRadius, PointerButton, Pos2, Rect, Response, Role, Sense, Stroke, Ui,
-    WidgetInfo, pos2, vec2,
+    Align2, Color32, CornerRadius, PointerButton, Pos2, Rect, Response, Role, Sense, Shape, Stroke,
+    Ui, WidgetInfo, pos2, vec2,
 };
 
 use super::details::{BUTTON, details_ui};
@@ -22,18 +22,22 @@ use crate::ui::widgets::{Count, colour_scale_ui};
 
 /// Height of the colour scale below a picture.
 pub(super) const SCALE: f32 = 26.0;
+/// The corners that a panel's picture has.
+pub(super) const LOWER_CORNERS: CornerRadius = CornerRadius {
+    nw: 0,
+    ne: 0,
+    sw: 8,
+    se: 8,
+};
 
 /// The picture of a panel with its colour scale; the point of the source under the pointer.
 pub(super) fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64; 2]> {
-    let radius = CornerRadius {
-        nw: 0,
-        ne: 0,
-        sw: 8,
-        se: 8,
-    };
-    ui.painter().rect_filled(well, radius, theme::WELL);
+    let ground = ui.painter().add(Shape::Noop);
     let area = Rect::from_min_max(well.min, pos2(well.right(), well.bottom() - SCALE));
-    let source = app.case_at(panel).source()?;
+    let Some(source) = app.case_at(panel).source() else {
+        ui.painter().set(ground, around(well, Rect::NOTHING));
+        return None;
+    };
     let response = ui.interact(area, ui.scope_id().with("well"), Sense::click_and_drag());
     name_for_readers(app, &response, panel);
     if panel == app.grid.selected {
@@ -49,7 +53,9 @@ pub(super) fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> O
     let visible = placed.picture().intersect(area);
     let over = response.hover_pos().filter(|at| visible.contains(*at));
     let at_source = over.map(|at| placed.source_from_screen(at));
-    layers_ui(app, ui, panel, &placed, clip);
+    let drawn = layers_ui(app, ui, panel, &placed, clip);
+    let covered = if drawn { visible } else { Rect::NOTHING };
+    ui.painter().set(ground, around(well, covered));
     cross_ui(app, ui, &placed, clip, panel, at_source.is_some());
     says_ui(app, ui, panel, area);
     turn_ui(ui, area, app.view_of(panel).turn);
@@ -88,17 +94,39 @@ pub(super) fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> O
     at_source
 }
 
-/// X-ray, heat, cells and regions of a panel inside `clip`.
-pub(super) fn layers_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) {
-    base_ui(app, ui, panel, placed, clip);
+/// The well without what the X-ray covers: without a graphics card every layer costs.
+fn around(well: Rect, covered: Rect) -> Shape {
+    // The picture's edge lies anywhere between two pixels.
+    let hole = covered.shrink(2.0);
+    if !hole.is_positive() {
+        return Shape::rect_filled(well, LOWER_CORNERS, theme::WELL);
+    }
+    let (above, rest) = well.split_top_bottom_at_y(hole.top().round());
+    let (beside, below) = rest.split_top_bottom_at_y(hole.bottom().round());
+    let (left, rest) = beside.split_left_right_at_x(hole.left().round());
+    let (_, right) = rest.split_left_right_at_x(hole.right().round());
+    let parts = [above, left, right].map(|part| (part, CornerRadius::ZERO));
+    let parts = parts.into_iter().chain([(below, LOWER_CORNERS)]);
+    Shape::Vec(
+        parts
+            .filter(|(part, _)| part.is_positive())
+            .map(|(part, radius)| Shape::rect_filled(part, radius, theme::WELL))
+            .collect(),
+    )
+}
+
+/// X-ray, heat, cells and regions of a panel inside `clip`; whether there is an X-ray.
+pub(super) fn layers_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) -> bool {
+    let drawn = base_ui(app, ui, panel, placed, clip);
     let visible = placed.picture().intersect(clip);
     heat_ui(app, ui, panel, placed, visible);
     regions_draw::cells_ui(app, ui, panel, placed, visible);
     regions_draw::draw_ui(app, ui, placed, clip, panel);
+    drawn
 }
 
-/// The X-ray of a panel inside `clip`.
-pub(super) fn base_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) {
+/// The X-ray of a panel inside `clip`; whether there is one.
+pub(super) fn base_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) -> bool {
     let painter = ui.painter().with_clip_rect(clip);
     let native = app.view_of(panel).native;
     let base = &mut app.case_at_mut(panel).base;
@@ -110,9 +138,11 @@ pub(super) fn base_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, cli
         let [x, y] = placed.source_from_screen(at);
         [x / w, y / h]
     });
-    if let Some(texture) = base.texture_of(ui.ctx(), pixels, native, seen) {
+    let texture = base.texture_of(ui.ctx(), pixels, native, seen);
+    if let Some(texture) = texture {
         painter.add(placed.mesh(texture, [0.0, 0.0, w, h], Color32::WHITE));
     }
+    texture.is_some()
 }
 
 /// That the picture is mirrored or turned, which must not be overlooked: what looks like the left side may be the right.
@@ -189,19 +219,20 @@ fn heat_ui(app: &mut App, ui: &Ui, panel: usize, placed: &Placed, clip: Rect) {
     if !matches!(cell.state, MapState::Ready(_) | MapState::Growing(_)) {
         return;
     }
-    let texture = heat.texture(ui.ctx(), cell.range, &cell.look);
+    let painted = heat.texture(ui.ctx(), cell.range, &cell.look);
     let Some(field) = heat.field() else {
         return;
     };
     let painter = ui.painter().with_clip_rect(clip);
-    if let (Some(texture), true) = (texture, shows) {
+    if let (Some(painted), true) = (painted, shows) {
         let strength = if called {
             1.0
         } else {
             theme::NOT_CALLED_OPACITY
         };
         let tint = Color32::WHITE.gamma_multiply(strength);
-        painter.add(placed.mesh(texture, source_of(field), tint));
+        let rect = source_of(field);
+        painter.add(placed.mesh_of_part(painted.texture, rect, painted.part, tint));
     }
     crop_ui(&painter, placed, field);
     if shows {
@@ -224,9 +255,9 @@ fn contours_ui(painter: &egui::Painter, placed: &Placed, lines: &[Contour], call
             .map(|at| placed.screen_from_source(*at))
             .collect();
         let dark = Stroke::new(2.6, Color32::from_black_alpha(alpha / 2));
-        painter.add(egui::Shape::line(points.clone(), dark));
+        painter.add(Shape::line(points.clone(), dark));
         let bright = Stroke::new(1.0, Color32::from_white_alpha(alpha));
-        painter.add(egui::Shape::line(points, bright));
+        painter.add(Shape::line(points, bright));
     }
 }
 
@@ -244,7 +275,7 @@ fn crop_ui(painter: &egui::Painter, placed: &Placed, field: &Field) {
         rect.left_top(),
     ];
     let stroke = Stroke::new(1.0, Color32::from_white_alpha(70));
-    painter.extend(egui::Shape::dashed_line(&corners, stroke, 4.0, 4.0));
+    painter.extend(Shape::dashed_line(&corners, stroke, 4.0, 4.0));
 }
 
 /// Marks in every other panel the place that the pointer is on in one.

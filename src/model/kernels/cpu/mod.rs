@@ -30,7 +30,7 @@ mod tile;
 mod winograd;
 mod zipped;
 
-pub use arena::Recycler;
+pub use arena::{Recycler, keep_heap};
 pub use forms::Cache;
 pub use simd::Isa;
 pub(crate) use zipped::{paired, zipped};
