@@ -26,12 +26,22 @@ unset WAYLAND_DISPLAY WAYLAND_SOCKET
 # shot SESSION PICTURE [OPTION...]
 shot() {
   echo "$2"
-  "$program" "sessions/$1.camlens" --screenshot "$work/$2" --size 1440x900 --device cpu "${@:3}" 2>"$work/said" || {
+  "$program" "$work/$1.camlens" --screenshot "$work/$2" --size 1440x900 --device cpu "${@:3}" 2>"$work/said" || {
     cat "$work/said" >&2
     exit 1
   }
   mv "$work/$2" "$2"
 }
+
+# A second network to compare with: the demo's after one epoch more, on synthetic chests of this program. Its session
+# stands beside it, since paths in a session are relative to it.
+echo one-epoch-more.safetensors
+{
+  "$program" samples --people 40 --seed 7 --out "$work/people"
+  "$program" train --data "$work/people" --from ../models/demo --epochs 1 --seed 2 --out "$work/trained"
+} >"$work/said" 2>&1 || { cat "$work/said" >&2; exit 1; }
+mv "$work/trained/model.safetensors" "$work/one-epoch-more.safetensors"
+cp sessions/*.camlens "$work"
 
 shot main window-dark.png
 shot main window-light.png --light

@@ -153,8 +153,7 @@ fn generated_files_are_read_exactly_and_shown_as_expected() {
                 .map(|(a, b)| a.abs_diff(*b))
                 .max()
                 .unwrap();
-            let allowed = if name.starts_with("12") { 2 } else { 1 };
-            assert!(worst <= allowed, "{name}: {worst} levels off");
+            assert!(worst <= 1, "{name}: {worst} levels off");
         }
     }
     assert_eq!(shown, 22);

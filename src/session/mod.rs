@@ -35,7 +35,7 @@ use crate::explain::RawMap;
 use crate::job::Progress;
 use crate::model::Model;
 use crate::plan::{DeviceChoice, GivenFacts, ImageSource, MapKey, ModelSource};
-pub use worker::Growing;
+pub use worker::{Choose, Growing};
 use worker::{Event, Request, Setup, Worker, is_instant};
 
 /// A map that was asked for.
@@ -142,6 +142,12 @@ impl Session {
             second.submit(Request::Share(Arc::clone(model), Arc::clone(picture)));
         }
         Ok(second)
+    }
+
+    /// Networks that are opened from now on run with this arithmetic instead of their device's own: other kernels, or
+    /// such as fail where what happens then is to be seen.
+    pub fn set_kernels(&self, choose: Choose) {
+        self.worker.set_kernels(choose);
     }
 
     /// Opens a network; the present one stays until the new one is there.

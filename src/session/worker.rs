@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::explain::{RawMap, catalogue};
 use crate::job::{Job, Progress};
 use crate::model::Model;
+use crate::model::kernels::Kernels;
 use crate::plan::{DeviceChoice, GivenFacts, ImageSource, MapKey, ModelSource};
 use crate::text::{fault, window};
 
@@ -123,14 +124,24 @@ struct Queue {
     generation: u64,
 }
 
+/// Which arithmetic runs a network on a device.
+pub type Choose = Arc<dyn Fn(&candle_core::Device) -> Arc<dyn Kernels> + Send + Sync>;
+
 struct Shared {
     queue: Mutex<Queue>,
     ready: Condvar,
+    /// Other arithmetic than a device's own.
+    kernels: Mutex<Option<Choose>>,
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kernels(&self) -> Option<Choose> {
+        let kernels = self.kernels.lock();
+        kernels.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -147,6 +158,7 @@ impl Worker {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             ready: Condvar::new(),
+            kernels: Mutex::default(),
         });
         let (sender, events) = channel();
         let for_thread = Arc::clone(&shared);
@@ -168,6 +180,12 @@ impl Worker {
             events,
             thread: Some(thread),
         })
+    }
+
+    /// Networks that are opened from now on run with this arithmetic.
+    pub(super) fn set_kernels(&self, choose: Choose) {
+        let kernels = self.shared.kernels.lock();
+        *kernels.unwrap_or_else(PoisonError::into_inner) = Some(choose);
     }
 
     /// Hands a request over and returns the generation that its results will carry.
@@ -324,7 +342,14 @@ impl Thread {
             Request::OpenModel(setup) => {
                 job.progress(window::OPENING_MODEL, 0, 0);
                 let opened =
-                    Model::open_on(&setup.source, None, &setup.given, setup.device).map(Arc::new);
+                    Model::open_on(&setup.source, None, &setup.given, setup.device).map(|model| {
+                        let choose = self.shared.kernels();
+                        let kernels = choose.map(|choose| choose(model.device()));
+                        Arc::new(match kernels {
+                            Some(kernels) => model.with_kernels(kernels),
+                            None => model,
+                        })
+                    });
                 if let Ok(model) = &opened {
                     self.model = Some(Arc::clone(model));
                 }

@@ -374,6 +374,8 @@ impl App {
         }
         let desk = self.desk();
         self.history.note(&desk, std::time::Instant::now());
-        self.store.keep(Some(&desk));
+        if let Some(wait) = self.store.keep(Some(&desk)) {
+            ctx.request_repaint_after(wait);
+        }
     }
 }

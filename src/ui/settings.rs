@@ -21,6 +21,8 @@ use crate::text::{APP, session as words};
 const MOST_RECENT: usize = 12;
 /// Shortest time between two writes of the running session.
 const EVERY: Duration = Duration::from_secs(4);
+/// Until a write that is under way is looked at again.
+const SOON: Duration = Duration::from_millis(100);
 
 /// What is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,11 +109,10 @@ impl Store {
         self.last.as_ref()
     }
 
-    /// Writes what has changed: settings at once, the session in the background and not too often.
-    pub(super) fn keep(&mut self, desk: Option<&Desk>) {
-        let Some(folder) = &self.folder else {
-            return;
-        };
+    /// Writes what has changed: settings at once, the session in the background and not too often. When it wants to be
+    /// asked again although nothing happens, because a change waits for its time.
+    pub(super) fn keep(&mut self, desk: Option<&Desk>) -> Option<Duration> {
+        let folder = self.folder.as_ref()?;
         if self.settings != self.written {
             self.written = self.settings.clone();
             let written = std::fs::create_dir_all(folder).is_ok()
@@ -120,38 +121,36 @@ impl Store {
             if !written {
                 // A full or read-only disk: the run goes on, and nothing is written again and again.
                 self.folder = None;
-                return;
+                return None;
             }
         }
-        if self
-            .saving
-            .as_ref()
-            .is_some_and(|saving| saving.ready().is_none())
-        {
-            return;
-        }
         let now = Instant::now();
-        let Some(desk) = desk else {
-            return;
-        };
+        let desk = desk?;
         if self.saved.is_none() && self.first.get_or_insert_with(|| desk.clone()) == desk {
-            return;
+            return None;
         }
-        let due = match &self.saved {
-            Some((saved, at)) => now.duration_since(*at) >= EVERY && saved != desk,
-            None => true,
+        let wait = match &self.saved {
+            Some((saved, _)) if saved == desk => return None,
+            Some((_, at)) => EVERY.saturating_sub(now.duration_since(*at)),
+            None => Duration::ZERO,
         };
-        if due {
-            let (path, desk) = (last_file(folder), desk.clone());
-            self.saved = Some((desk.clone(), now));
-            self.saving = Some(Promise::spawn_thread("camlens-session", move || {
-                if let Some(folder) = path.parent() {
-                    // That it cannot be made is said by the next line.
-                    let _ = std::fs::create_dir_all(folder);
-                }
-                session_file::write(&path, &desk)
-            }));
+        let writes = |saving: &Promise<_>| saving.ready().is_none();
+        if self.saving.as_ref().is_some_and(writes) {
+            return Some(wait.max(SOON));
         }
+        if wait > Duration::ZERO {
+            return Some(wait);
+        }
+        let (path, desk) = (last_file(folder), desk.clone());
+        self.saved = Some((desk.clone(), now));
+        self.saving = Some(Promise::spawn_thread("camlens-session", move || {
+            if let Some(folder) = path.parent() {
+                // That it cannot be made is said by the next line.
+                let _ = std::fs::create_dir_all(folder);
+            }
+            session_file::write(&path, &desk)
+        }));
+        None
     }
 
     /// Writes the session before the program ends.

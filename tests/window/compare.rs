@@ -101,7 +101,7 @@ fn two_networks_explain_the_same_x_ray() {
         h.state().session().findings().len(),
         exhibit.cases[1].findings.len()
     );
-    let name = camlens::text::window::case_name("A", "man-right-middle.png");
+    let name = camlens::text::window::case_name("A", &exhibit.cases[0].model.name);
     h.get_by_role_and_label(Role::Button, &name).click();
     steps(&mut h, 3);
     assert_eq!(h.state().session().findings().len(), 2);

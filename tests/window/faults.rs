@@ -2,7 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use camlens::text::{session as words, window};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use camlens::error::{Error, Kind, Result};
+use camlens::model::kernels::{Kernels, for_device};
+use camlens::model::op::{Conv2d, Pool};
+use camlens::text::{device, session as words, window};
 use candle_core::{Device, Tensor};
 
 use super::explorer::large;
@@ -249,5 +255,120 @@ fn a_hundred_files_dropped_at_once_open_as_what_they_are() {
     // The others stand in a list over the window.
     h.key_press(Key::Escape);
     steps(&mut h, 3);
+    goes_on(&mut h);
+}
+
+/// The processor's arithmetic until its device is pulled out.
+struct Pulled {
+    inner: Arc<dyn Kernels>,
+    out: Arc<AtomicBool>,
+}
+
+impl Pulled {
+    fn inner(&self) -> Result<&dyn Kernels> {
+        match self.out.load(Ordering::Relaxed) {
+            true => Err(Error::new(Kind::Device, "device 'test' failed: unplugged")),
+            false => Ok(self.inner.as_ref()),
+        }
+    }
+}
+
+impl Kernels for Pulled {
+    fn name(&self) -> &'static str {
+        "pulled"
+    }
+    fn conv2d(&self, x: &Tensor, conv: &Conv2d) -> Result<Tensor> {
+        self.inner()?.conv2d(x, conv)
+    }
+    fn conv2d_input_grad(&self, g: &Tensor, conv: &Conv2d, dims: [usize; 4]) -> Result<Tensor> {
+        self.inner()?.conv2d_input_grad(g, conv, dims)
+    }
+    fn linear(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        self.inner()?.linear(x, weight, bias)
+    }
+    fn max_pool2d(&self, x: &Tensor, pool: &Pool) -> Result<Tensor> {
+        self.inner()?.max_pool2d(x, pool)
+    }
+    fn max_pool2d_grad(&self, x: &Tensor, g: &Tensor, pool: &Pool) -> Result<Tensor> {
+        self.inner()?.max_pool2d_grad(x, g, pool)
+    }
+    fn avg_pool2d(&self, x: &Tensor, pool: &Pool, border: bool) -> Result<Tensor> {
+        self.inner()?.avg_pool2d(x, pool, border)
+    }
+    fn avg_pool2d_grad(
+        &self,
+        g: &Tensor,
+        pool: &Pool,
+        border: bool,
+        dims: [usize; 4],
+    ) -> Result<Tensor> {
+        self.inner()?.avg_pool2d_grad(g, pool, border, dims)
+    }
+}
+
+#[test]
+fn a_device_that_is_pulled_out_while_a_map_grows_is_said_and_the_cpu_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut h = large();
+    let out = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&out);
+    h.state().session().set_kernels(Arc::new(move |device| {
+        let inner = for_device(device);
+        // Only what is opened before the device goes has anything to do with it.
+        match flag.load(Ordering::Relaxed) {
+            true => inner,
+            false => Arc::new(Pulled {
+                inner,
+                out: Arc::clone(&flag),
+            }),
+        }
+    }));
+    let copy = dir.path().join("copy.safetensors");
+    std::fs::copy(asset("models/demo/model.safetensors"), &copy).unwrap();
+    h.state_mut().open_path(&copy);
+    until(&mut h, "maps of the copy", |app| {
+        app.session()
+            .model()
+            .is_some_and(|model| model.name == "copy.safetensors")
+            && app.is_complete()
+    });
+    methods::choose(&mut h, "score-cam");
+    until(&mut h, "a map that grows", |app| {
+        matches!(app.state_of(0), Some(MapState::Growing(_)))
+    });
+    out.store(true, Ordering::Relaxed);
+    until(&mut h, "words", |app| {
+        matches!(app.state_of(0), Some(MapState::Failed(_)))
+    });
+    steps(&mut h, 3);
+    let said = |app: &App| -> Vec<String> {
+        let of_device = app.messages().iter().filter_map(|message| match message {
+            Message::Device(words) => Some(words.clone()),
+            _ => None,
+        });
+        of_device.collect()
+    };
+    let words = said(h.state());
+    assert!(
+        words.len() == 1 && words[0].contains("unplugged"),
+        "{words:?}"
+    );
+    let Some(MapState::Failed(words)) = h.state().state_of(0) else {
+        panic!("no words on the panel");
+    };
+    assert!(words.contains("unplugged"), "{words}");
+    // What stood before stands still.
+    assert!(matches!(h.state().state_of(1), Some(MapState::Ready(_))));
+    // What is asked for now fails at once, in words, and nothing waits for ever.
+    methods::choose(&mut h, "ablation-cam");
+    until(&mut h, "words at once", |app| {
+        matches!(app.state_of(0), Some(MapState::Failed(_)))
+    });
+    h.get_by_role_and_label(Role::Button, device::USE_CPU)
+        .click();
+    until(&mut h, "maps on the processor", |app| {
+        let ready = matches!(app.state_of(0), Some(MapState::Ready(_)));
+        ready && app.is_complete() && said(app).is_empty()
+    });
     goes_on(&mut h);
 }

@@ -7,6 +7,7 @@ use super::{findings, top};
 use crate::model::facts::Provenance;
 use crate::text::window as words;
 use crate::ui::App;
+use crate::ui::case::Case;
 use crate::ui::command::Command;
 use crate::ui::theme::{self, space};
 use crate::ui::widgets::{figures, rule_ui, section_ui, segmented_ui, text_box_ui};
@@ -35,14 +36,20 @@ fn which_ui(app: &mut App, ui: &mut Ui) {
     if app.cases.len() < 2 {
         return;
     }
-    let names: Vec<String> = app
-        .cases
-        .iter()
-        .zip(words::CASE_NAMES)
-        .map(|(case, letter)| {
-            let name = case.session.picture().map_or("", |p| p.name.as_str());
-            words::case_name(letter, name)
-        })
+    let picture = |case: &Case| case.session.picture().map(|p| p.name.clone());
+    let network = |case: &Case| case.session.model().map(|m| m.name.clone());
+    // What sets them apart: two networks may look at one X-ray.
+    let of_each = |name: &dyn Fn(&Case) -> Option<String>| -> Vec<Option<String>> {
+        app.cases.iter().map(name).collect()
+    };
+    let differ = |names: &[Option<String>]| names.windows(2).any(|pair| pair[0] != pair[1]);
+    let (pictures, networks) = (of_each(&picture), of_each(&network));
+    let names = match differ(&networks) && !differ(&pictures) {
+        true => networks,
+        false => pictures,
+    };
+    let names: Vec<String> = (names.into_iter().zip(words::CASE_NAMES))
+        .map(|(name, letter)| words::case_name(letter, &name.unwrap_or_default()))
         .collect();
     let choices: Vec<(usize, &str, &str)> = names
         .iter()
