@@ -1,5 +1,6 @@
 //! The side panel's part about regions: tools, files, the list, and the numbers of every panel.
 
+use egui::text::{LayoutJob, TextWrapping};
 use egui::{Button, Checkbox, DragValue, Key, RichText, Role, Sense, Ui, WidgetInfo, vec2};
 
 use crate::explain::catalogue;
@@ -58,13 +59,18 @@ fn numbers_ui(app: &App, ui: &mut Ui) {
                 }
                 _ => words::no_numbers(i + 1, method),
             };
-            // A long name must not push the side over its edge: the row ends there, and is whole under the pointer.
-            let galley = figures(ui, &line, &small, p.text);
+            // The numbers are always whole; a long name ends where they begin, and is whole under the pointer.
+            let (name, found) = line.split_once(": ").unwrap_or((&line, ""));
+            let galley = figures(ui, found, &small, p.text);
             let size = vec2(ui.available_width(), galley.size().y);
             let (rect, row) = ui.allocate_exact_size(size, Sense::hover());
             row.widget_info(|| WidgetInfo::labeled(Role::Label, true, &line));
-            let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
-            painter.galley(rect.min, galley, p.text);
+            let at = rect.right_top() - vec2(galley.size().x, 0.0);
+            let mut job = LayoutJob::simple_singleline(name.to_owned(), small.clone(), p.text);
+            job.wrap = TextWrapping::truncate_at_width((at.x - rect.left() - space::S).max(0.0));
+            let name = ui.painter().layout_job(job);
+            ui.painter().galley(rect.min, name, p.text);
+            ui.painter().galley(at, galley, p.text);
             row.on_hover_text(format!("{line}\n{}", words::NUMBERS_HINT));
         }
         if let Some(area) = area {
