@@ -10,11 +10,13 @@ use std::thread;
 use ::image::RgbImage;
 use serde::Serialize;
 
+use super::picture::Picture;
 use crate::error::Result;
 use crate::image::display::{Display, render};
 use crate::image::record::{DicomFacts, Identity};
 use crate::image::{Image, Probe, probe, resize_rgb};
 use crate::job::Job;
+use crate::plan::ImageSource;
 use crate::text::{fault, notice};
 
 /// Files that a list takes.
@@ -125,6 +127,17 @@ fn entries(root: &Path, mut paths: Vec<PathBuf>, whole: bool, job: &Job) -> Resu
             problem: None,
             identity: None,
         };
+        if is_array(&path) {
+            match open_array(&path) {
+                Ok(picture) => {
+                    entry.format = Some(ARRAY);
+                    entry.size = Some(picture.size());
+                }
+                Err(error) => entry.problem = Some(error.to_string()),
+            }
+            listing.entries.push(entry);
+            continue;
+        }
         match probe(&path) {
             Ok(found) if found.directory.is_some() => {
                 let folder = path.parent().unwrap_or(root);
@@ -268,20 +281,37 @@ pub fn natural(a: &str, b: &str) -> Ordering {
     }
 }
 
+/// What lists call a ready input of a network.
+const ARRAY: &str = "NumPy";
+
+/// Whether a file is a ready input by its name. One in a safetensors file looks like a network until it is opened.
+fn is_array(path: &Path) -> bool {
+    (path.extension()).is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
+}
+
+fn open_array(path: &Path) -> Result<Picture> {
+    Picture::open(&ImageSource::Path(path.to_path_buf()))
+}
+
 /// A small picture of a file, at most `side` pixels wide and high, its aspect kept.
 ///
 /// # Errors
 /// As [`Image::open`].
 pub fn thumbnail(path: &Path, side: usize) -> Result<RgbImage> {
-    let image = Image::open(path)?;
-    let picture = render(&image, &Display::at_first(&image));
-    let shrink = side as f64 / image.width.max(image.height).max(1) as f64;
+    let picture = if is_array(path) {
+        RgbImage::clone(&open_array(path)?.display)
+    } else {
+        let image = Image::open(path)?;
+        render(&image, &Display::at_first(&image))
+    };
+    let size = [picture.width(), picture.height()];
+    let shrink = side as f64 / f64::from(size[0].max(size[1]).max(1));
     if shrink >= 1.0 {
         return Ok(picture);
     }
-    let [width, height] = image
-        .size()
-        .map(|length| ((length as f64 * shrink).round() as u32).max(1));
+    let [width, height] = size
+        .map(f64::from)
+        .map(|length| ((length * shrink).round() as u32).max(1));
     resize_rgb(&picture, width, height)
 }
 
@@ -381,5 +411,38 @@ mod tests {
             names,
             ["a/9", "a/10", "im", "im1", "IM2", "im2a", "im02b", "im10"]
         );
+    }
+
+    #[test]
+    fn ready_inputs_are_listed_as_the_window_opens_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 20, 30), }";
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        let padded = (10 + head.len() + 1).next_multiple_of(64) - 10;
+        bytes.extend((padded as u16).to_le_bytes());
+        bytes.extend(head);
+        bytes.resize(10 + padded - 1, b' ');
+        bytes.push(b'\n');
+        let good = folder.path().join("input.npy");
+        let values = (0..600).flat_map(|i| (i as f32 * 0.01).to_le_bytes());
+        std::fs::write(
+            &good,
+            bytes.iter().copied().chain(values).collect::<Vec<u8>>(),
+        )
+        .unwrap();
+        let bad = folder.path().join("short.npy");
+        std::fs::write(&bad, &bytes).unwrap();
+
+        let found = list_files(&[bad, good.clone()], &Job::default()).unwrap();
+        let [first, second] = found.entries.as_slice() else {
+            panic!("{:?}", found.entries);
+        };
+        assert_eq!(
+            (first.name.as_str(), first.size),
+            ("input.npy", Some([30, 20]))
+        );
+        assert_eq!((first.format, &first.problem), (Some(ARRAY), &None));
+        assert!(second.problem.is_some() && second.name == "short.npy");
+        assert_eq!(thumbnail(&good, 15).unwrap().dimensions(), (15, 10));
     }
 }
