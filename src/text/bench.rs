@@ -63,7 +63,9 @@ pub const WINDOW_LEVEL: &str = "2500 x 3000, 12 bits, 4 panels: window and level
 /// Scene.
 pub const PAN: &str = "the same, zoomed in: pan";
 /// Scene.
-pub const WINDOW_LEVEL_CLOSE: &str = "the same, zoomed in: window and level";
+pub const PAN_ONE: &str = "the same in one panel: pan";
+/// Scene.
+pub const WINDOW_LEVEL_CLOSE: &str = "4 panels, zoomed in: window and level";
 /// Somebody closed the window.
 pub const CLOSED: &str = "the window was closed before everything was measured";
 /// Maps did not come.

@@ -67,7 +67,7 @@ macro_rules! slider {
 }
 
 /// All rows, in their order: what is about the large picture comes last.
-pub(super) const SCENES: [Scene; 6] = [
+pub(super) const SCENES: [Scene; 7] = [
     Scene {
         id: "sliders",
         what: words::SLIDERS,
@@ -126,10 +126,21 @@ pub(super) const SCENES: [Scene; 6] = [
         }],
     },
     Scene {
+        id: "pan_one",
+        what: words::PAN_ONE,
+        film: true,
+        first: || vec![Command::Panels(1)],
+        strokes: &[Stroke {
+            on: picture,
+            button: PointerButton::Primary,
+            line: Line::Circles(ON_PICTURE),
+        }],
+    },
+    Scene {
         id: "window_level_close",
         what: words::WINDOW_LEVEL_CLOSE,
         film: true,
-        first: Vec::new,
+        first: || vec![Command::Panels(4)],
         strokes: &[Stroke {
             on: picture,
             button: PointerButton::Secondary,
