@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use egui::{Context, Key, Panel as Side, Ui};
 use poll_promise::Promise;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::ThreadPool;
 
 use super::case::{Case, Cases};
 use super::command::Command;
@@ -13,6 +13,7 @@ use super::controls::Controls;
 use super::desk::Desk;
 use super::facts_form::FactsForm;
 use super::file_list::FileList;
+use super::follow;
 use super::heat::{DuelHeat, Heat};
 use super::history::History;
 use super::panels::{self, Strip};
@@ -34,9 +35,6 @@ use crate::session::{MapState, Session, samples};
 
 /// How long good news stays.
 const GOOD_NEWS: Duration = Duration::from_secs(8);
-
-/// Most threads that bring panels up to date: there are at most 16 of them, in a fraction of a millisecond each.
-const MOST_HANDS: usize = 4;
 
 /// A sheet over the window.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,7 +162,7 @@ impl App {
             peeking: false,
             hover: None,
             heats: Vec::new(),
-            hands: hands(),
+            hands: follow::hands(),
             cells: Vec::new(),
             picker,
             path_box: String::new(),
@@ -506,15 +504,6 @@ impl App {
         let held = ctx.input(|i| i.key_down(Key::Space) && i.modifiers.is_none());
         self.peeking = held && free;
     }
-}
-
-fn hands() -> Option<ThreadPool> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    ThreadPoolBuilder::new()
-        .num_threads(cores.min(MOST_HANDS))
-        .thread_name(|i| format!("camlens-panels-{i}"))
-        .build()
-        .ok()
 }
 
 impl eframe::App for App {

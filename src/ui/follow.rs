@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use egui::Context;
 use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::app::{App, Cell};
 use super::heat::Heat;
@@ -21,8 +22,21 @@ pub(super) struct Wanted {
     layers: usize,
 }
 
+/// Most threads that bring panels up to date: there are at most 16 of them, in a fraction of a millisecond each.
+const MOST_HANDS: usize = 4;
+
+/// Threads that bring panels up to date; `None` where the system gives none.
+pub(super) fn hands() -> Option<ThreadPool> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    ThreadPoolBuilder::new()
+        .num_threads(cores.min(MOST_HANDS))
+        .thread_name(|i| format!("camlens-panels-{i}"))
+        .build()
+        .ok()
+}
+
 /// What a panel's field is to be made of: the map, the settings, and what notices call the class.
-type Job = (Arc<RawMap>, Look, String);
+type Due = (Arc<RawMap>, Look, String);
 
 impl App {
     /// Takes in what the sessions have: another network, another picture, findings, errors.
@@ -143,7 +157,7 @@ impl App {
                 (key, state)
             })
             .collect();
-        let jobs: Vec<Option<Job>> = states
+        let jobs: Vec<Option<Due>> = states
             .iter()
             .enumerate()
             .map(|(i, (_, state))| {
@@ -157,7 +171,7 @@ impl App {
                 Some((Arc::clone(map), self.grid.look_of(i), label))
             })
             .collect();
-        let mut stale: Vec<(&mut Heat, Job)> = Vec::new();
+        let mut stale: Vec<(&mut Heat, Due)> = Vec::new();
         for (heat, job) in self.heats.iter_mut().zip(jobs) {
             match job {
                 Some(job) if !heat.is_of(&job.0, &job.1) => stale.push((heat, job)),
@@ -165,7 +179,7 @@ impl App {
                 None => heat.forget(),
             }
         }
-        let update = |(heat, (map, look, label)): &mut (&mut Heat, Job)| {
+        let update = |(heat, (map, look, label)): &mut (&mut Heat, Due)| {
             heat.update(map, look, label);
         };
         match &self.hands {
