@@ -4,8 +4,12 @@
 //! matrix for each axis, from the map's own few cells to the blurred field. A map of 7 x 7 cells costs the same at every
 //! width of the blur; where the map is as fine as the field the matrix is the Gaussian itself.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::Field;
 use crate::explain::resize::{Align, Tap, taps};
+use crate::model::kernels::cpu::vectorised;
 
 /// Blurs a field by a Gaussian of standard deviation `sigma_px`, in pixels of the *source* image, so
 /// that one setting means the same on every map, layer and model.
@@ -13,13 +17,21 @@ use crate::explain::resize::{Align, Tap, taps};
 /// Separable, cut at three sigma and normalised, borders reflected (`d c b a | a b c d | d c b a`, as
 /// SciPy's `reflect`). A sigma of 0, or one that is no number, changes nothing.
 pub fn blur(field: &Field, sigma_px: f32) -> Field {
+    blurred(field, sigma_px).unwrap_or_else(|| Field {
+        own_blur: [0.0; 2],
+        ..field.clone()
+    })
+}
+
+/// The same; `None` where nothing is to be blurred. Where the field has cells its values are not read.
+pub(super) fn blurred(field: &Field, sigma_px: f32) -> Option<Field> {
     let sigma_px = if sigma_px.is_finite() {
         sigma_px.max(0.0)
     } else {
         0.0
     };
     if field.empty || (sigma_px == 0.0 && field.own_blur == [0.0; 2]) {
-        return field.clone();
+        return None;
     }
     // One Gaussian after the other is one whose variance is the sum.
     let scale = field.source_from_field.scale;
@@ -28,22 +40,15 @@ pub fn blur(field: &Field, sigma_px: f32) -> Field {
     let size = [field.width, field.height];
     let kernels = [0, 1].map(|a| kernel(sigma[a], size[a]));
     if kernels.iter().all(|kernel| kernel.len() == 1) {
-        return Field {
-            own_blur: [0.0; 2],
-            ..field.clone()
-        };
+        return None;
     }
     let (values, cells) = match &field.cells {
         Some(cells) => (cells.values.as_slice(), [cells.width, cells.height]),
         None => (field.values.as_slice(), size),
     };
-    let along_x = Weights::new(&kernels[0], cells[0], size[0]);
-    // Square maps of square inputs are the usual case.
-    let alike = kernels[0] == kernels[1] && cells[0] == cells[1] && size[0] == size[1];
-    let along_y = (!alike).then(|| Weights::new(&kernels[1], cells[1], size[1]));
-    let along_y = along_y.as_ref().unwrap_or(&along_x);
+    let [along_x, along_y] = [0, 1].map(|a| Weights::of(sigma[a], &kernels[a], cells[a], size[a]));
     let wide = along_x.apply(&transpose(values, cells[0]), cells[1]);
-    Field {
+    Some(Field {
         width: size[0],
         height: size[1],
         values: along_y.apply(&transpose(&wide, cells[1]), size[0]),
@@ -56,7 +61,7 @@ pub fn blur(field: &Field, sigma_px: f32) -> Field {
         raw_max: field.raw_max,
         empty: field.empty,
         notice: field.notice.clone(),
-    }
+    })
 }
 
 /// One side of a symmetric kernel, the middle first: `[w0, w1, ...]` with `w0 + 2 (w1 + ...) = 1`.
@@ -91,7 +96,31 @@ struct Weights {
     bands: Vec<(usize, Vec<f32>)>,
 }
 
+/// A Gaussian's standard deviation by its bits, cells, and cells of the field.
+type Axis = (u64, usize, usize);
+
+/// The matrices that were used last: panels and frames mostly ask for the same ones, and making one costs as much as a
+/// blur by it.
+static RECENT: Mutex<VecDeque<(Axis, Arc<Weights>)>> = Mutex::new(VecDeque::new());
+/// How many are kept, of at most a megabyte each.
+const KEPT: usize = 12;
+
 impl Weights {
+    /// As [`Weights::new`], which is asked where the same matrix is not at hand.
+    fn of(sigma: f64, half_kernel: &[f32], cells: usize, length: usize) -> Arc<Self> {
+        let axis = (sigma.to_bits(), cells, length);
+        let recent = || RECENT.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = |(of, weights): &(Axis, Arc<Self>)| (*of == axis).then(|| Arc::clone(weights));
+        if let Some(weights) = recent().iter().find_map(found) {
+            return weights;
+        }
+        let weights = Arc::new(Self::new(half_kernel, cells, length));
+        let mut recent = recent();
+        recent.truncate(KEPT - 1);
+        recent.push_front((axis, Arc::clone(&weights)));
+        weights
+    }
+
     /// Of `cells` that are enlarged to `length` and blurred there.
     fn new(half_kernel: &[f32], cells: usize, length: usize) -> Self {
         let taps = taps(cells, length, Align::Centres);
@@ -125,15 +154,19 @@ impl Weights {
         if width == 0 {
             return out;
         }
-        for ((first, weights), target) in self.bands.iter().zip(out.chunks_exact_mut(width)) {
-            let rows = rows.get(first * width..).unwrap_or_default();
-            weigh(target, weights, rows);
-        }
+        let work = || {
+            for ((first, weights), target) in self.bands.iter().zip(out.chunks_exact_mut(width)) {
+                let rows = rows.get(first * width..).unwrap_or_default();
+                weigh(target, weights, rows);
+            }
+        };
+        vectorised(work);
         out
     }
 }
 
 /// Adds rows, each by its weight, to `target`. Four at once: contiguous, few stores, so the compiler vectorises it.
+#[inline(always)]
 fn weigh(target: &mut [f32], weights: &[f32], rows: &[f32]) {
     let width = target.len();
     let fours = weights.chunks_exact(4);
@@ -175,8 +208,6 @@ fn transpose(values: &[f32], width: usize) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::Cells;
     use super::*;
     use crate::image::geometry::Affine;

@@ -10,8 +10,8 @@
 //! 5. Gaussian blur, its sigma in pixels of the source image, on top of the one that belongs to the method
 //! 6. [`scale_range`]: which values the ends of the colour scale stand for
 //!
-//! Values keep the map's raw units throughout; nothing is divided by its own maximum. [`upsample`]
-//! is steps 1 to 4 and [`blur`] step 5, so that a window can cache the first and move only the second.
+//! Values keep the map's raw units throughout; nothing is divided by its own maximum. [`choose`]
+//! is steps 1 to 3 and [`Chosen::field`] steps 4 and 5, so that a window can keep the first and move only the second.
 
 mod blur;
 mod contours;
@@ -105,45 +105,75 @@ pub fn process(map: &RawMap, post: &Post) -> Field {
 
 /// Steps 1 to 5. `target` is what notices call the explained class ("Pneumonia").
 pub fn process_named(map: &RawMap, post: &Post, target: &str) -> Field {
-    blur(
-        &upsample(map, post.sign, post.denoise, target),
-        post.blur_px,
-    )
+    choose(map, post.sign, post.denoise, target).field(post.blur_px)
 }
 
-/// Steps 1 to 4: the part that does not depend on the blur. `denoise` is the share of the map's
-/// largest magnitude (of the chosen sign) under which cells become 0.
-pub fn upsample(map: &RawMap, sign: Sign, denoise: f32, target: &str) -> Field {
+/// What of a map is shown, still in the map's own cells.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    cells: Arc<Cells>,
+    /// All that the field will be, without its values.
+    frame: Field,
+}
+
+/// Steps 1 to 3: the part that does not depend on the blur. `denoise` is the share of the map's largest magnitude (of the
+/// chosen sign) under which cells become 0; `target` as in [`process_named`].
+pub fn choose(map: &RawMap, sign: Sign, denoise: f32, target: &str) -> Chosen {
     let chosen = select::select(map, sign, denoise, target);
     let size = working_size(map.model_size, [map.width, map.height]);
-    let values = if chosen.empty {
-        vec![0.0; size[0] * size[1]]
-    } else {
-        enlarge::bilinear(&chosen.values, [map.width, map.height], size)
-    };
     let coarser = map.width <= size[0] && map.height <= size[1] && [map.width, map.height] != size;
-    let cells = (coarser && !chosen.empty).then(|| {
-        Arc::new(Cells {
-            width: map.width,
-            height: map.height,
-            values: chosen.values,
-        })
+    let cells = Arc::new(Cells {
+        width: map.width,
+        height: map.height,
+        values: chosen.values,
     });
-    Field {
+    let frame = Field {
         width: size[0],
         height: size[1],
-        values,
+        values: Vec::new(),
         source_from_field: map
             .source_from_model
             .then_from(&Affine::scale_to(map.model_size, size)),
         source_size: map.source_size,
-        cells,
+        cells: (coarser && !chosen.empty).then(|| Arc::clone(&cells)),
         own_blur: [0, 1].map(|a| map.blur_px * size[a] as f32 / map.model_size[a].max(1) as f32),
         raw_min: chosen.raw_min,
         raw_max: chosen.raw_max,
         empty: chosen.empty,
         notice: chosen.notice,
+    };
+    Chosen { cells, frame }
+}
+
+impl Chosen {
+    /// Steps 4 and 5: enlarged and blurred by `blur_px` source pixels and the method's own blur.
+    pub fn field(&self, blur_px: f32) -> Field {
+        // Where the map is coarser the blur is taken from its cells, and nothing is enlarged first.
+        let at_once = self.frame.cells.as_ref();
+        at_once
+            .and_then(|_| blur::blurred(&self.frame, blur_px))
+            .unwrap_or_else(|| blur(&self.enlarged(), blur_px))
     }
+
+    /// Step 4.
+    fn enlarged(&self) -> Field {
+        let size = [self.frame.width, self.frame.height];
+        let from = [self.cells.width, self.cells.height];
+        let values = if self.frame.empty {
+            vec![0.0; size[0] * size[1]]
+        } else {
+            enlarge::bilinear(&self.cells.values, from, size)
+        };
+        Field {
+            values,
+            ..self.frame.clone()
+        }
+    }
+}
+
+/// Steps 1 to 4, without any blur. Arguments as in [`choose`].
+pub fn upsample(map: &RawMap, sign: Sign, denoise: f32, target: &str) -> Field {
+    choose(map, sign, denoise, target).enlarged()
 }
 
 /// Size of the working grid: the model's input (or the map's own grid where that is finer) with

@@ -1,5 +1,6 @@
 //! A field as colours with opacity.
 
+use crate::model::kernels::cpu::vectorised;
 use crate::plan::{OpacityMode, Sign, View};
 use crate::post::{Field, ScaleRange};
 
@@ -105,7 +106,7 @@ impl HeatLut {
     }
 
     /// Which of [`HeatLut::entries`] a field's value takes.
-    #[inline]
+    #[inline(always)]
     pub fn entry(&self, value: f32) -> usize {
         // NaN becomes 0. Beside 2^23 no fraction has room: the sum's last bits are the nearest whole number, which is
         // several times as fast as a conversion that must check its range once more.
@@ -116,9 +117,11 @@ impl HeatLut {
 
     /// [`HeatLut::entry`] of many values.
     pub fn entries_of(&self, values: &[f32], entries: &mut [u16]) {
-        for (entry, value) in entries.iter_mut().zip(values) {
-            *entry = self.entry(*value) as u16;
-        }
+        vectorised(|| {
+            for (entry, value) in entries.iter_mut().zip(values) {
+                *entry = self.entry(*value) as u16;
+            }
+        });
     }
 
     /// The table itself, lowest value first: for a texture or a colour bar.

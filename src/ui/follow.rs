@@ -12,14 +12,27 @@ use super::heat::Heat;
 use super::state::Look;
 use crate::explain::{RawMap, catalogue};
 use crate::plan::{MapKey, Normalise, Target, Values};
-use crate::post::scale_of;
+use crate::post::{ScaleRange, scale_of};
 use crate::session::MapState;
+
+/// Method, stop, what is explained, parameters.
+type WantedMap = (&'static str, usize, Target, Values);
 
 /// What the maps that were last asked for depend on.
 #[derive(Clone, PartialEq)]
 pub(super) struct Wanted {
-    maps: Vec<(&'static str, usize, Target, Values)>,
+    maps: Vec<WantedMap>,
     layers: usize,
+}
+
+impl Wanted {
+    /// Whether the same maps are meant at all layers together, wherever the sliders stand.
+    fn is_all_of(&self, other: &Self) -> bool {
+        let same = |(a, b): (&WantedMap, &WantedMap)| (a.0, a.2, &a.3) == (b.0, b.2, &b.3);
+        self.layers == other.layers
+            && self.maps.len() == other.maps.len()
+            && self.maps.iter().zip(&other.maps).all(same)
+    }
 }
 
 /// Most threads that bring panels up to date: there are at most 16 of them, in a fraction of a millisecond each.
@@ -37,6 +50,28 @@ pub(super) fn hands() -> Option<ThreadPool> {
 
 /// What a panel's field is to be made of: the map, the settings, and what notices call the class.
 type Due = (Arc<RawMap>, Look, String);
+
+/// Does something to each item, by several threads where there is more than one.
+fn side_by_side<T: Send>(
+    hands: Option<&ThreadPool>,
+    items: &mut [T],
+    work: impl Fn(&mut T) + Sync + Send,
+) {
+    match hands {
+        Some(hands) if items.len() > 1 => hands.install(|| items.par_iter_mut().for_each(work)),
+        _ => items.iter_mut().for_each(work),
+    }
+}
+
+/// The scale of a panel; `None` before it has a field. `all` are the largest magnitudes of all panels.
+fn range_of(heat: &Heat, look: &Look, all: &[f32]) -> Option<ScaleRange> {
+    let own = heat.largest()?;
+    if look.post.normalise != Normalise::Shared {
+        return scale_of(&[own], &look.post).into_iter().next();
+    }
+    let largest = [&[own], all].concat();
+    scale_of(&largest, &look.post).into_iter().next()
+}
 
 impl App {
     /// Takes in what the sessions have: another network, another picture, findings, errors.
@@ -108,6 +143,11 @@ impl App {
         if case.wanted.as_ref() == Some(&wanted) {
             return;
         }
+        // A depth slider that runs over maps which are all there asks for nothing new, in every frame.
+        if case.wanted.as_ref().is_some_and(|w| w.is_all_of(&wanted)) && self.has_all(number) {
+            self.cases.get_mut(number).wanted = Some(wanted);
+            return;
+        }
         let mut seen = HashSet::new();
         let mut key = |method: &'static str, stop: usize, target: Target, params: &Values| {
             let method = catalogue::find(method).ok()?;
@@ -142,6 +182,18 @@ impl App {
         case.stopped = false;
         case.session.want(&now, &ahead);
         case.wanted = Some(wanted);
+    }
+
+    /// Whether nothing is being computed for a case, or was stopped, and its panels' maps are there.
+    fn has_all(&self, number: usize) -> bool {
+        let case = self.cases.get(number);
+        let is_there = |panel: usize| {
+            let key = self.key_of(panel);
+            key.is_some_and(|key| matches!(case.session.map(&key), MapState::Ready(_)))
+        };
+        let panels = self.grid.panels.iter().enumerate();
+        let mut own = panels.filter(|(_, panel)| panel.case == number);
+        !case.stopped && !case.session.is_busy() && own.all(|(i, _)| is_there(i))
     }
 
     /// Brings every panel's field and scale up to date.
@@ -179,28 +231,23 @@ impl App {
                 None => heat.forget(),
             }
         }
-        let update = |(heat, (map, look, label)): &mut (&mut Heat, Due)| {
+        let hands = self.hands.as_ref();
+        side_by_side(hands, &mut stale, |(heat, (map, look, label))| {
             heat.update(map, look, label);
-        };
-        match &self.hands {
-            Some(hands) if stale.len() > 1 => {
-                hands.install(|| stale.par_iter_mut().for_each(update));
+            // A scale that others share is known when all have their fields.
+            if look.post.normalise != Normalise::Shared
+                && let Some(range) = range_of(heat, look, &[])
+            {
+                heat.colour(range, look);
             }
-            _ => stale.iter_mut().for_each(update),
-        }
+        });
         let all: Vec<f32> = self.heats.iter().filter_map(Heat::largest).collect();
         self.cells = states
             .into_iter()
             .enumerate()
             .map(|(i, (key, state))| {
                 let look = self.grid.look_of(i);
-                let range = self.heats.get(i).and_then(Heat::largest).and_then(|own| {
-                    let mut largest = vec![own];
-                    if look.post.normalise == Normalise::Shared {
-                        largest.extend(&all);
-                    }
-                    scale_of(&largest, &look.post).into_iter().next()
-                });
+                let range = (self.heats.get(i)).and_then(|heat| range_of(heat, &look, &all));
                 Cell {
                     key,
                     state,
@@ -209,5 +256,12 @@ impl App {
                 }
             })
             .collect();
+        let panels = self.heats.iter_mut().zip(&self.cells);
+        let mut pale: Vec<(&mut Heat, &Cell)> = panels
+            .filter(|(heat, cell)| !heat.is_coloured(cell.range, &cell.look))
+            .collect();
+        side_by_side(self.hands.as_ref(), &mut pale, |(heat, cell)| {
+            heat.colour(cell.range, &cell.look);
+        });
     }
 }

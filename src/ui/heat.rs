@@ -10,7 +10,7 @@ use crate::evaluate::fostering::Indicators;
 use crate::explain::RawMap;
 use crate::plan::{Contours, Sign, View};
 use crate::post::{
-    Contour, Difference, Field, ScaleRange, blur, contours, difference, hidden_sign, upsample,
+    Chosen, Contour, Difference, Field, ScaleRange, choose, contours, difference, hidden_sign,
 };
 use crate::render::{ENTRIES, HeatLut};
 
@@ -19,7 +19,7 @@ const HARDLY: f32 = 0.0045;
 /// Share of the overlay's opacity up to which a cell is not seen.
 const FAINT: f32 = 0.25;
 
-/// What the enlarged field was made from.
+/// What the field was chosen by.
 #[derive(Clone, Copy, PartialEq)]
 struct FieldKey {
     sign: Sign,
@@ -45,7 +45,7 @@ pub(crate) struct Heat {
     indicators: Option<Indicators>,
     /// What must be said about the sign that is not shown.
     hidden_sign: Option<String>,
-    enlarged: Option<(FieldKey, Field)>,
+    chosen: Option<(FieldKey, Chosen)>,
     blurred: Option<(f32, Field)>,
     /// Largest magnitude of the blurred field.
     largest: f32,
@@ -72,6 +72,8 @@ struct Coloured {
     drawn: f32,
     /// What holds all that is not transparent, in shares of the texture's sides; `None` where all is.
     part: Option<Rect>,
+    /// What the texture is to show, once the graphics library can be handed it.
+    image: Option<ColorImage>,
     texture: Option<TextureHandle>,
 }
 
@@ -113,52 +115,58 @@ fn painted(image: &ColorImage) -> Option<Rect> {
     ))
 }
 
-impl Coloured {
-    fn texture(
-        &mut self,
-        ctx: &Context,
-        field: &Field,
-        version: u64,
-        range: ScaleRange,
-        look: &Look,
-    ) -> Option<Painted> {
-        if field.empty || range.is_flat() {
-            return None;
-        }
-        let key = ColourKey {
+impl ColourKey {
+    /// `None` where nothing is to be drawn.
+    fn of(field: &Field, version: u64, range: ScaleRange, look: &Look) -> Option<Self> {
+        (!field.empty && !range.is_flat()).then_some(Self {
             version,
             range,
             sign: look.post.sign,
             view: look.view,
             cut: look.post.cut,
-        };
-        if self.key != Some(key) {
-            let size = [field.width, field.height];
-            let lut = HeatLut::new(range, key.sign, &key.view, key.cut);
-            // Premultiplied once for each colour of the scale, not for each cell.
-            let mut colours = [Color32::TRANSPARENT; ENTRIES];
-            for (colour, &[r, g, b, a]) in colours.iter_mut().zip(lut.entries()) {
-                *colour = Color32::from_rgba_unmultiplied(r, g, b, a);
-            }
-            // One thing at a time is twice as fast: the numbers in whole vectors, then the look-ups.
-            let mut entries = vec![0_u16; field.values.len()];
-            lut.entries_of(&field.values, &mut entries);
-            let colour = |entry: &u16| colours[usize::from(*entry) % ENTRIES];
-            let image = ColorImage::new(size, entries.iter().map(colour).collect());
-            let faint = (255.0 * FAINT * key.view.opacity) as u8;
-            // In 32 bits, which fit a vector better than an address.
-            let visible = |pixel: &Color32| u32::from(pixel.a() > faint);
-            let visible: u32 = image.pixels.iter().map(visible).sum();
-            self.part = painted(&image);
-            self.drawn = visible as f32 / (field.values.len().max(1)) as f32;
+        })
+    }
+}
+
+impl Coloured {
+    /// Brings the image up to date.
+    fn colour(&mut self, field: &Field, key: ColourKey) {
+        if self.key == Some(key) {
+            return;
+        }
+        let size = [field.width, field.height];
+        let lut = HeatLut::new(key.range, key.sign, &key.view, key.cut);
+        // Premultiplied once for each colour of the scale, not for each cell.
+        let mut colours = [Color32::TRANSPARENT; ENTRIES];
+        for (colour, &[r, g, b, a]) in colours.iter_mut().zip(lut.entries()) {
+            *colour = Color32::from_rgba_unmultiplied(r, g, b, a);
+        }
+        // One thing at a time is twice as fast: the numbers in whole vectors, then the look-ups.
+        let mut entries = vec![0_u16; field.values.len()];
+        lut.entries_of(&field.values, &mut entries);
+        let colour = |entry: &u16| colours[usize::from(*entry) % ENTRIES];
+        let image = ColorImage::new(size, entries.iter().map(colour).collect());
+        let faint = (255.0 * FAINT * key.view.opacity) as u8;
+        // In 32 bits, which fit a vector better than an address.
+        let visible = |pixel: &Color32| u32::from(pixel.a() > faint);
+        let visible: u32 = image.pixels.iter().map(visible).sum();
+        self.part = painted(&image);
+        self.drawn = visible as f32 / (field.values.len().max(1)) as f32;
+        self.image = Some(image);
+        self.key = Some(key);
+    }
+
+    /// The image as a texture.
+    fn texture(&mut self, ctx: &Context, field: &Field, key: ColourKey) -> Option<Painted> {
+        self.colour(field, key);
+        if let Some(image) = self.image.take() {
             match &mut self.texture {
                 // The same memory again where the size allows: much cheaper than a new texture.
-                Some(texture) if texture.size() == size => {
+                Some(texture) if texture.size() == image.size => {
                     texture.set_partial([0, 0], image, TextureOptions::LINEAR);
                 }
                 slot => *slot = Some(ctx.load_texture("heat", image, TextureOptions::LINEAR)),
             }
-            self.key = Some(key);
         }
         Some(Painted {
             texture: self.texture.as_ref()?.id(),
@@ -202,7 +210,8 @@ impl DuelHeat {
         look: &Look,
     ) -> Option<Painted> {
         let field = &self.found.as_ref()?.field;
-        self.coloured.texture(ctx, field, self.version, range, look)
+        let key = ColourKey::of(field, self.version, range, look)?;
+        self.coloured.texture(ctx, field, key)
     }
 
     /// The difference at a point of the source image.
@@ -230,7 +239,7 @@ impl Heat {
             denoise: look.post.denoise,
         };
         self.map.as_ref().is_some_and(|m| Arc::ptr_eq(m, map))
-            && self.enlarged.as_ref().is_some_and(|(of, _)| *of == key)
+            && self.chosen.as_ref().is_some_and(|(of, _)| *of == key)
             && (self.blurred.as_ref()).is_some_and(|(sigma, _)| *sigma == look.post.blur_px)
     }
 
@@ -244,17 +253,17 @@ impl Heat {
             sign: look.post.sign,
             denoise: look.post.denoise,
         };
-        if self.enlarged.as_ref().is_none_or(|(k, _)| *k != key) {
-            let field = upsample(map, key.sign, key.denoise, target);
+        if self.chosen.as_ref().is_none_or(|(k, _)| *k != key) {
+            let chosen = choose(map, key.sign, key.denoise, target);
             self.hidden_sign = hidden_sign(map, key.sign);
-            self.enlarged = Some((key, field));
+            self.chosen = Some((key, chosen));
             self.blurred = None;
         }
         let sigma = look.post.blur_px;
-        if let Some((_, enlarged)) = &self.enlarged
+        if let Some((_, chosen)) = &self.chosen
             && self.blurred.as_ref().is_none_or(|(s, _)| *s != sigma)
         {
-            let blurred = blur(enlarged, sigma);
+            let blurred = chosen.field(sigma);
             self.largest = blurred.largest();
             self.blurred = Some((sigma, blurred));
             self.version = next_version();
@@ -299,6 +308,25 @@ impl Heat {
         self.hidden_sign.as_deref()
     }
 
+    fn colour_key(&self, range: ScaleRange, look: &Look) -> Option<ColourKey> {
+        ColourKey::of(self.field()?, self.version, range, look)
+    }
+
+    /// Whether [`Heat::colour`] would do nothing.
+    pub(crate) fn is_coloured(&self, range: ScaleRange, look: &Look) -> bool {
+        let key = self.colour_key(range, look);
+        key.is_none() || key == self.coloured.key
+    }
+
+    /// Makes the field's colours, without a graphics library, so that several panels' are made side by side.
+    pub(crate) fn colour(&mut self, range: ScaleRange, look: &Look) {
+        if let Some(key) = self.colour_key(range, look)
+            && let Some((_, field)) = &self.blurred
+        {
+            self.coloured.colour(field, key);
+        }
+    }
+
     /// The coloured field as a texture of the field's size; `None` where nothing is to be drawn.
     pub(crate) fn texture(
         &mut self,
@@ -306,8 +334,9 @@ impl Heat {
         range: ScaleRange,
         look: &Look,
     ) -> Option<Painted> {
+        let key = self.colour_key(range, look)?;
         let (_, field) = self.blurred.as_ref()?;
-        self.coloured.texture(ctx, field, self.version, range, look)
+        self.coloured.texture(ctx, field, key)
     }
 
     /// Lines of equal value.

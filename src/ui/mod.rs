@@ -19,6 +19,7 @@ mod desk;
 mod facts_form;
 mod file_list;
 mod follow;
+mod ground;
 mod heat;
 mod history;
 mod incoming;

@@ -10,9 +10,9 @@ use egui::{
 /// Colours of one theme.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Palette {
-    /// Behind everything.
+    /// Between panels.
     pub(crate) ground: Color32,
-    /// Side panels and bars.
+    /// Side panels, bars and headers: most of the window.
     pub(crate) panel: Color32,
     /// Buttons, fields, menus.
     pub(crate) raised: Color32,
@@ -111,6 +111,8 @@ pub(crate) mod size {
 pub(crate) const LEFT_WIDTH: f32 = 276.0;
 /// Width of the right side.
 pub(crate) const RIGHT_WIDTH: f32 = 248.0;
+/// Radius of the corners of panels and the strip.
+pub(crate) const CARD_RADIUS: u8 = 8;
 /// Share of the overlay's opacity that is left where the model does not call the finding.
 pub(crate) const NOT_CALLED_OPACITY: f32 = 0.5;
 
@@ -125,9 +127,9 @@ pub(crate) fn palette(ui: &Ui) -> &'static Palette {
     of_theme(ui.visuals().dark_mode)
 }
 
-/// What the window is cleared to.
-pub(crate) fn ground(visuals: &Visuals) -> Color32 {
-    of_theme(visuals.dark_mode).ground
+/// What the window is cleared to: the colour of bars, sides and headers.
+pub(crate) fn cleared(visuals: &Visuals) -> Color32 {
+    of_theme(visuals.dark_mode).panel
 }
 
 fn of_theme(dark: bool) -> &'static Palette {

@@ -1,9 +1,8 @@
 //! One panel: its method and layer, what can be done with it, and its picture.
 
 use egui::{
-    Align, Button, CornerRadius, DragAndDrop, Label, Layout, Popup, PopupCloseBehavior, Rect,
-    Response, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo,
-    pos2, vec2,
+    Align, Button, DragAndDrop, Label, Layout, Popup, PopupCloseBehavior, Rect, Response, RichText,
+    Role, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2,
 };
 
 use super::method_menu::method_menu_ui;
@@ -13,6 +12,7 @@ use crate::text::method as method_words;
 use crate::text::window as words;
 use crate::ui::App;
 use crate::ui::command::Command;
+use crate::ui::ground::upper_edge;
 use crate::ui::state::Panel;
 use crate::ui::theme;
 use crate::ui::widgets::{depth_ui, section_ui};
@@ -29,14 +29,6 @@ pub(super) fn around_picture(height: f32) -> f32 {
     SCALE + if height < SMALL { SMALL_HEADER } else { HEADER }
 }
 
-/// The picture below has the other two.
-const UPPER_CORNERS: CornerRadius = CornerRadius {
-    nw: 8,
-    ne: 8,
-    sw: 0,
-    se: 0,
-};
-
 /// A panel that is dragged to another place.
 #[derive(Clone, Copy)]
 struct Carried(usize);
@@ -47,7 +39,7 @@ pub(super) fn cell_ui(app: &mut App, ui: &mut Ui, panel: usize, rect: Rect) -> O
     let small = rect.height() < SMALL;
     let height = if small { SMALL_HEADER } else { HEADER };
     let top = Rect::from_min_size(rect.min, vec2(rect.width(), height));
-    ui.painter().rect_filled(top, UPPER_CORNERS, p.panel);
+    ui.painter().add(upper_edge(rect, p.panel));
     carry_ui(app, ui, panel, top, rect);
     let header = top.shrink2(if small {
         vec2(6.0, 2.0)
@@ -66,11 +58,11 @@ pub(super) fn cell_ui(app: &mut App, ui: &mut Ui, panel: usize, rect: Rect) -> O
     if carried_here {
         let stroke = Stroke::new(2.0, p.accent);
         ui.painter()
-            .rect_stroke(rect, 8.0, stroke, StrokeKind::Inside);
+            .rect_stroke(rect, theme::CARD_RADIUS, stroke, StrokeKind::Inside);
     } else if app.grid.selected == panel && app.grid.panels.len() > 1 {
         let stroke = Stroke::new(1.0, p.accent.gamma_multiply(0.8));
         ui.painter()
-            .rect_stroke(rect, 8.0, stroke, StrokeKind::Inside);
+            .rect_stroke(rect, theme::CARD_RADIUS, stroke, StrokeKind::Inside);
     }
     hover
 }

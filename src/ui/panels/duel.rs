@@ -5,13 +5,14 @@ use egui::{
     WidgetInfo, pos2, vec2,
 };
 
-use super::well::{LOWER_CORNERS, SCALE, base_ui, layers_ui, move_view, source_of, turn_ui};
+use super::well::{SCALE, base_ui, layers_ui, move_view, source_of, turn_ui};
 use crate::explain::catalogue;
 use crate::plan::Sign;
 use crate::post::ScaleRange;
 use crate::text::compare as words;
 use crate::ui::App;
 use crate::ui::command::Command;
+use crate::ui::ground::{LOWER, upper_edge};
 use crate::ui::state::{Duel, Look, Overlap};
 use crate::ui::theme;
 use crate::ui::widgets::{Count, colour_scale_ui};
@@ -26,14 +27,14 @@ const STEP: f32 = 0.02;
 /// Draws both panels into `rect`; the point of the first one's X-ray under the pointer.
 pub(super) fn duel_ui(app: &mut App, ui: &mut Ui, duel: Duel, rect: Rect) -> Option<[f64; 2]> {
     let p = theme::palette(ui);
-    ui.painter().rect_filled(rect, 8.0, p.panel);
+    ui.painter().add(upper_edge(rect, p.panel));
     let header = Rect::from_min_size(rect.min, vec2(rect.width(), HEADER));
     ui.scope_builder(
         UiBuilder::new().max_rect(header.shrink2(vec2(12.0, 6.0))),
         |ui| header_ui(app, ui, duel),
     );
     let well = Rect::from_min_max(pos2(rect.left(), header.bottom()), rect.max);
-    ui.painter().rect_filled(well, LOWER_CORNERS, theme::WELL);
+    ui.painter().rect_filled(well, LOWER, theme::WELL);
     let area = Rect::from_min_max(well.min, pos2(well.right(), well.bottom() - SCALE));
     let [first, second] = duel.panels;
     let source = app.case_at(first).source()?;

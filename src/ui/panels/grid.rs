@@ -3,9 +3,10 @@
 use egui::emath::GuiRounding as _;
 use egui::{
     Align, Align2, Area, Button, Context, Frame, Id, Label, Layout, Margin, Order, Rect, RichText,
-    Ui, UiBuilder, vec2,
+    Shape, Ui, UiBuilder, vec2,
 };
 
+use super::GRID_MARGIN;
 use super::cell;
 use super::duel::duel_ui;
 use super::strip::{self, NEEDS, strip_ui};
@@ -14,6 +15,7 @@ use crate::text::{device, session, window as words};
 use crate::ui::App;
 use crate::ui::app::Message;
 use crate::ui::command::Command;
+use crate::ui::ground::around_cards;
 use crate::ui::state::Arrangement;
 use crate::ui::theme::{self, space};
 
@@ -22,23 +24,34 @@ const GAP: f32 = 10.0;
 const SMALL_COLUMN: f32 = 0.3;
 
 pub(in crate::ui) fn grid_ui(app: &mut App, ui: &mut Ui) {
+    let (ground, colour) = (ui.painter().add(Shape::Noop), theme::palette(ui).ground);
+    let room = ui.max_rect().expand(GRID_MARGIN.into());
+    let cards = cards_ui(app, ui);
+    ui.painter().set(ground, around_cards(room, &cards, colour));
+}
+
+/// All that stands on the ground; where panels and the strip do.
+fn cards_ui(app: &mut App, ui: &mut Ui) -> Vec<Rect> {
     messages_ui(app, ui);
+    let mut cards = Vec::new();
     let mut area = ui.available_rect_before_wrap();
     let strip = app.strip.shown && area.height() >= NEEDS && !app.case().stops.list.is_empty();
     if strip {
         let (upper, lower) = area.split_top_bottom_at_y(area.bottom() - strip::HEIGHT);
         area = upper.with_max_y(upper.bottom() - GAP);
-        ui.scope_builder(UiBuilder::new().max_rect(lower), |ui| strip_ui(app, ui));
+        let shown = ui.scope_builder(UiBuilder::new().max_rect(lower), |ui| strip_ui(app, ui));
+        cards.extend(shown.inner);
     }
     if empty_ui(app, ui, area) {
         app.hover = None;
-        return;
+        return cards;
     }
     let mut hover = None;
     let places = match (app.grid.duel, app.grid.solo) {
         (Some(duel), _) => {
             let rect = area.round_to_pixels(ui.pixels_per_point());
             let at = duel_ui(app, ui, duel, rect);
+            cards.push(rect);
             hover = at.map(|at| (app.grid.case_of(duel.panels[0]), at));
             Vec::new()
         }
@@ -47,6 +60,7 @@ pub(in crate::ui) fn grid_ui(app: &mut App, ui: &mut Ui) {
     };
     for (panel, rect) in places {
         let rect = rect.round_to_pixels(ui.pixels_per_point());
+        cards.push(rect);
         ui.scope_builder(
             UiBuilder::new().max_rect(rect).id_salt(("panel", panel)),
             |ui| {
@@ -61,6 +75,7 @@ pub(in crate::ui) fn grid_ui(app: &mut App, ui: &mut Ui) {
         app.hover = hover;
         ui.ctx().request_repaint();
     }
+    cards
 }
 
 /// What can be done where there is nothing to show yet; whether that is so.

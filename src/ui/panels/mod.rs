@@ -35,36 +35,27 @@ pub(super) use sheets::sheets_ui;
 pub(super) use strip::Strip;
 pub(super) use top::top_ui;
 
-use egui::{Color32, Frame, Margin, Ui};
+use egui::{Frame, Margin};
 
-use super::theme;
+/// Room around the grid.
+const GRID_MARGIN: i8 = 10;
 
-/// Around bars at the top and the bottom.
-pub(super) fn bar_frame(ui: &Ui) -> Frame {
-    Frame::new()
-        .fill(theme::palette(ui).panel)
-        .inner_margin(Margin::symmetric(16, 7))
+/// Around bars at the top and the bottom. They have the colour that the window is cleared to, as the sides have.
+pub(super) fn bar_frame() -> Frame {
+    Frame::new().inner_margin(Margin::symmetric(16, 7))
 }
 
 /// Around the panels at the sides.
-pub(super) fn side_frame(ui: &Ui) -> Frame {
-    Frame::new()
-        .fill(theme::palette(ui).panel)
-        .inner_margin(Margin {
-            left: 16,
-            right: 16,
-            top: 16,
-            bottom: 12,
-        })
+pub(super) fn side_frame() -> Frame {
+    Frame::new().inner_margin(Margin {
+        left: 16,
+        right: 16,
+        top: 16,
+        bottom: 12,
+    })
 }
 
-/// Around the grid. Where the window is `cleared` to the ground's colour it is not painted once more: without a graphics
-/// card every layer over the whole grid costs milliseconds.
-pub(super) fn grid_frame(ui: &Ui, cleared: bool) -> Frame {
-    let fill = if cleared {
-        Color32::TRANSPARENT
-    } else {
-        theme::palette(ui).ground
-    };
-    Frame::new().fill(fill).inner_margin(Margin::same(10))
+/// Around the grid, which paints its own ground.
+pub(super) fn grid_frame() -> Frame {
+    Frame::new().inner_margin(Margin::same(GRID_MARGIN))
 }

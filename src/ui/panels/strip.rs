@@ -1,11 +1,11 @@
 //! The strip of layers: a small map of every layer of the selected panel's method, which is the depth slider as well.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use egui::{
     Align, Align2, Color32, ColorImage, Context, CornerRadius, EventFilter, Frame, Key, Label,
-    Layout, Margin, Rect, Response, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind,
+    Layout, Margin, Rect, Response, RichText, Role, ScrollArea, Sense, Shape, Stroke, StrokeKind,
     TextureHandle, TextureId, TextureOptions, Ui, WidgetInfo, pos2, vec2,
 };
 
@@ -18,6 +18,7 @@ use crate::session::MapState;
 use crate::text::method as method_words;
 use crate::text::window as words;
 use crate::ui::App;
+use crate::ui::ground::{lower_edge, upper_edge};
 use crate::ui::state::Look;
 use crate::ui::theme;
 use crate::ui::viewport::{Placed, Viewport};
@@ -114,13 +115,6 @@ impl Strip {
             .filter(|_| same)
             .map(TextureHandle::id)
     }
-
-    fn forget_others(&mut self, keys: &[MapKey]) {
-        // Several panels' worth, so that going back and forth between panels makes nothing anew.
-        if self.small.len() > 4 * keys.len().max(32) {
-            self.small.retain(|key, _| keys.contains(key));
-        }
-    }
 }
 
 /// Every so many cells of the field, coloured.
@@ -143,18 +137,14 @@ fn small_image(map: &RawMap, post: &Post, view: &View) -> Option<ColorImage> {
     Some(ColorImage::from_rgba_unmultiplied(size, &cells))
 }
 
-pub(super) fn strip_ui(app: &mut App, ui: &mut Ui) {
+/// Where it stands, where there is one.
+pub(super) fn strip_ui(app: &mut App, ui: &mut Ui) -> Option<Rect> {
     let panel = app.grid.selected;
-    let Some(now) = app.grid.panels.get(panel).cloned() else {
-        return;
-    };
-    let Ok(method) = catalogue::find(now.method) else {
-        return;
-    };
+    let now = app.grid.panels.get(panel).cloned()?;
+    let method = catalogue::find(now.method).ok()?;
     let p = theme::palette(ui);
-    Frame::new()
-        .fill(p.panel)
-        .corner_radius(8.0)
+    let edges = ui.painter().add(Shape::Noop);
+    let shown = Frame::new()
         .inner_margin(Margin::symmetric(12, 6))
         .show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
@@ -190,6 +180,10 @@ pub(super) fn strip_ui(app: &mut App, ui: &mut Ui) {
                 });
             }
         });
+    let rect = shown.response.rect;
+    let ends = [upper_edge(rect, p.panel), lower_edge(rect, p.panel)];
+    ui.painter().set(edges, Shape::Vec(ends.into()));
+    Some(rect)
 }
 
 fn film_ui(app: &mut App, ui: &mut Ui, panel: usize, stop: usize) {
@@ -198,9 +192,7 @@ fn film_ui(app: &mut App, ui: &mut Ui, panel: usize, stop: usize) {
     let shown = app.case_at(panel).source().map(|s| s.shown(turn));
     let aspect = shown.map_or(1.0, |s| (s.x / s.y.max(1.0)).clamp(0.5, 2.0));
     let step = SIDE * aspect + GAP;
-    let keys: Vec<Option<MapKey>> = (0..app.case_at(panel).stops.list.len())
-        .map(|stop| app.key_at(panel, stop))
-        .collect();
+    let count = app.case_at(panel).stops.list.len();
     let mut may = if ui.input(|i| i.pointer.any_down()) {
         0
     } else {
@@ -210,11 +202,11 @@ fn film_ui(app: &mut App, ui: &mut Ui, panel: usize, stop: usize) {
         .id_salt("strip of layers")
         .auto_shrink([false, true]);
     scroll.show_viewport(ui, |ui, visible| {
-        let width = keys.len() as f32 * step;
+        let width = count as f32 * step;
         let (rect, response) =
             ui.allocate_exact_size(vec2(width, SIDE + NAME), Sense::click_and_drag());
         let first = (visible.left() / step).floor().max(0.0) as usize;
-        let last = ((visible.right() / step).ceil() as usize).min(keys.len());
+        let last = ((visible.right() / step).ceil() as usize).min(count);
         let place = |stop: usize| {
             let left = rect.left() + stop as f32 * step;
             Rect::from_min_size(pos2(left, rect.top()), vec2(step - GAP, SIDE))
@@ -227,17 +219,8 @@ fn film_ui(app: &mut App, ui: &mut Ui, panel: usize, stop: usize) {
         for stop in first..last {
             base_ui(app, ui, panel, place(stop));
         }
-        for (stop, key) in keys.iter().enumerate().take(last).skip(first) {
-            small_ui(
-                app,
-                ui,
-                panel,
-                stop,
-                key.as_ref(),
-                place(stop),
-                &look,
-                &mut may,
-            );
+        for stop in first..last {
+            small_ui(app, ui, panel, stop, place(stop), &look, &mut may);
         }
         let moved = moved_ui(app, ui, &response, panel, stop, rect.left(), step);
         let now = moved.unwrap_or(stop);
@@ -254,7 +237,7 @@ fn film_ui(app: &mut App, ui: &mut Ui, panel: usize, stop: usize) {
             ui.ctx().request_repaint();
         }
         if let Some(at) = response.hover_pos() {
-            let under = (((at.x - rect.left()) / step) as usize).min(keys.len().saturating_sub(1));
+            let under = (((at.x - rect.left()) / step) as usize).min(count.saturating_sub(1));
             if let Some(stop) = app.case_at(panel).stops.list.get(under) {
                 let facts =
                     words::layer_facts(&stop.name, &stop.op, stop.resolution, stop.receptive_field);
@@ -262,8 +245,13 @@ fn film_ui(app: &mut App, ui: &mut Ui, panel: usize, stop: usize) {
             }
         }
     });
-    let known: Vec<MapKey> = keys.into_iter().flatten().collect();
-    app.strip.forget_others(&known);
+    // Several panels' worth is kept, so that going back and forth between panels makes nothing anew.
+    if app.strip.small.len() > 4 * count.max(32) {
+        let keys: HashSet<MapKey> = (0..count)
+            .filter_map(|stop| app.key_at(panel, stop))
+            .collect();
+        app.strip.small.retain(|key, _| keys.contains(key));
+    }
 }
 
 /// The whole X-ray in `rect`, turned as in the panel.
@@ -296,7 +284,6 @@ fn small_ui(
     ui: &Ui,
     panel: usize,
     stop: usize,
-    key: Option<&MapKey>,
     rect: Rect,
     look: &Look,
     may: &mut usize,
@@ -305,13 +292,14 @@ fn small_ui(
     let Some(placed) = placed(app, panel, rect) else {
         return;
     };
-    let state = key.map(|key| app.case_at(panel).session.map(key));
+    let key = app.key_at(panel, stop);
+    let state = (key.as_ref()).map(|key| app.case_at(panel).session.map(key));
     let map = match &state {
         Some(MapState::Ready(map)) => Some(map),
         Some(MapState::Growing(growing)) => Some(&growing.map),
         _ => None,
     };
-    if let (Some(key), Some(map)) = (key, map) {
+    if let (Some(key), Some(map)) = (&key, map) {
         let texture = app.strip.texture(ui.ctx(), key, map, look, may);
         if let Some(texture) = texture {
             let model = map.model_size;

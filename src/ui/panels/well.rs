@@ -15,6 +15,7 @@ use crate::session::MapState;
 use crate::text::window as words;
 use crate::ui::App;
 use crate::ui::command::Command;
+use crate::ui::ground::{LOWER, without};
 use crate::ui::regions_draw;
 use crate::ui::theme;
 use crate::ui::viewport::{Placed, Source, Turn};
@@ -22,13 +23,6 @@ use crate::ui::widgets::{Count, colour_scale_ui};
 
 /// Height of the colour scale below a picture.
 pub(super) const SCALE: f32 = 26.0;
-/// The corners that a panel's picture has.
-pub(super) const LOWER_CORNERS: CornerRadius = CornerRadius {
-    nw: 0,
-    ne: 0,
-    sw: 8,
-    se: 8,
-};
 
 /// The picture of a panel with its colour scale; the point of the source under the pointer.
 pub(super) fn well_ui(app: &mut App, ui: &mut Ui, panel: usize, well: Rect) -> Option<[f64; 2]> {
@@ -99,20 +93,15 @@ fn around(well: Rect, covered: Rect) -> Shape {
     // The picture's edge lies anywhere between two pixels.
     let hole = covered.shrink(2.0);
     if !hole.is_positive() {
-        return Shape::rect_filled(well, LOWER_CORNERS, theme::WELL);
+        return Shape::rect_filled(well, LOWER, theme::WELL);
     }
-    let (above, rest) = well.split_top_bottom_at_y(hole.top().round());
-    let (beside, below) = rest.split_top_bottom_at_y(hole.bottom().round());
-    let (left, rest) = beside.split_left_right_at_x(hole.left().round());
-    let (_, right) = rest.split_left_right_at_x(hole.right().round());
-    let parts = [above, left, right].map(|part| (part, CornerRadius::ZERO));
-    let parts = parts.into_iter().chain([(below, LOWER_CORNERS)]);
-    Shape::Vec(
-        parts
-            .filter(|(part, _)| part.is_positive())
-            .map(|(part, radius)| Shape::rect_filled(part, radius, theme::WELL))
-            .collect(),
-    )
+    let hole = Rect::from_min_max(hole.min.round(), hole.max.round());
+    // Below is the colour scale.
+    let (upper, below) = well.split_top_bottom_at_y(hole.bottom());
+    let parts = without(upper, &[hole]).into_iter();
+    let parts = parts.map(|part| Shape::rect_filled(part, CornerRadius::ZERO, theme::WELL));
+    let below = Shape::rect_filled(below, LOWER, theme::WELL);
+    Shape::Vec(parts.chain([below]).collect())
 }
 
 /// X-ray, heat, cells and regions of a panel inside `clip`; whether there is an X-ray.

@@ -33,7 +33,7 @@ mod zipped;
 pub use arena::{Recycler, keep_heap};
 pub use forms::Cache;
 pub use simd::Isa;
-pub(crate) use zipped::{paired, zipped};
+pub(crate) use zipped::{paired, vectorised, zipped};
 
 use candle_core::{Shape, Tensor};
 
