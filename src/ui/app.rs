@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use egui::{Context, Key, Panel as Side, Ui};
+use egui::{Context, Frame, Key, Panel as Side, Ui, UiBuilder, UiKind, UiStackInfo};
 use poll_promise::Promise;
 use rayon::ThreadPool;
 
@@ -504,6 +504,31 @@ impl App {
         let held = ctx.input(|i| i.key_down(Key::Space) && i.modifiers.is_none());
         self.peeking = held && free;
     }
+
+    /// What lies around the grid, and the grid.
+    fn regions_ui(&mut self, ui: &mut Ui) {
+        Side::top("menu")
+            .frame(panels::bar_frame())
+            .show(ui, |ui| panels::top_ui(self, ui));
+        Side::bottom("status")
+            .frame(panels::bar_frame())
+            .show(ui, |ui| panels::bottom_ui(self, ui));
+        if self.sides {
+            Side::left("case")
+                .frame(panels::side_frame())
+                .exact_size(theme::LEFT_WIDTH)
+                .resizable(false)
+                .show(ui, |ui| panels::case_ui(self, ui));
+            Side::right("display")
+                .frame(panels::side_frame())
+                .exact_size(theme::RIGHT_WIDTH)
+                .resizable(false)
+                .show(ui, |ui| panels::display_ui(self, ui));
+        }
+        egui::CentralPanel::no_frame()
+            .frame(panels::grid_frame())
+            .show(ui, |ui| panels::grid_ui(self, ui));
+    }
 }
 
 impl eframe::App for App {
@@ -530,32 +555,17 @@ impl eframe::App for App {
         self.note_step(&ctx);
         self.strip.unfinished = false;
 
+        // The window has this colour before anything is painted; what fades into it asks egui for it.
         if frame.gl().is_none() {
             // Tests draw with another library, which clears to a colour of its own.
             let colour = theme::cleared(ui.visuals());
             ui.painter().rect_filled(ui.max_rect(), 0.0, colour);
         }
-        Side::top("menu")
-            .frame(panels::bar_frame())
-            .show(ui, |ui| panels::top_ui(self, ui));
-        Side::bottom("status")
-            .frame(panels::bar_frame())
-            .show(ui, |ui| panels::bottom_ui(self, ui));
-        if self.sides {
-            Side::left("case")
-                .frame(panels::side_frame())
-                .exact_size(theme::LEFT_WIDTH)
-                .resizable(false)
-                .show(ui, |ui| panels::case_ui(self, ui));
-            Side::right("display")
-                .frame(panels::side_frame())
-                .exact_size(theme::RIGHT_WIDTH)
-                .resizable(false)
-                .show(ui, |ui| panels::display_ui(self, ui));
-        }
-        egui::CentralPanel::no_frame()
-            .frame(panels::grid_frame())
-            .show(ui, |ui| panels::grid_ui(self, ui));
+        let background = Frame::new().fill(theme::cleared(ui.visuals()));
+        let info = UiStackInfo::new(UiKind::Frame).with_frame(background);
+        ui.scope_builder(UiBuilder::new().ui_stack_info(info), |ui| {
+            self.regions_ui(ui);
+        });
         panels::sheets_ui(self, &ctx);
         panels::drop_hint_ui(&ctx);
         if !self.queue.is_empty() {

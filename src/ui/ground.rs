@@ -22,6 +22,9 @@ pub(super) const LOWER: CornerRadius = CornerRadius {
     se: CARD_RADIUS,
 };
 
+/// Height of a card's painted edge: corners are no rounder than half of it.
+const EDGE: f32 = 2.0 * CARD_RADIUS as f32;
+
 /// What is left of an area without the holes in it, as rectangles that do not overlap.
 pub(super) fn without(area: Rect, holes: &[Rect]) -> Vec<Rect> {
     let mut parts = vec![area];
@@ -68,13 +71,13 @@ pub(super) fn around_cards(area: Rect, cards: &[Rect], colour: Color32) -> Shape
 
 /// The round upper edge of a card that has the colour of the cleared window.
 pub(super) fn upper_edge(card: Rect, colour: Color32) -> Shape {
-    let edge = Rect::from_min_size(card.min, vec2(card.width(), CARD_RADIUS.into()));
+    let edge = Rect::from_min_size(card.min, vec2(card.width(), EDGE));
     Shape::rect_filled(edge, UPPER, colour)
 }
 
 /// The lower one.
 pub(super) fn lower_edge(card: Rect, colour: Color32) -> Shape {
-    let edge = card.with_min_y(card.bottom() - f32::from(CARD_RADIUS));
+    let edge = card.with_min_y(card.bottom() - EDGE);
     Shape::rect_filled(edge, LOWER, colour)
 }
 

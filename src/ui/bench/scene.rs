@@ -53,8 +53,6 @@ const ON_PICTURE: usize = 240;
 /// Radius of the pointer's circles in points, and frames of one round.
 const RADIUS: f32 = 110.0;
 const ROUND: f32 = 80.0;
-/// A small map of the strip in points: less than the narrowest.
-const SMALL_MAP: f32 = 28.0;
 
 macro_rules! slider {
     ($name:expr) => {
@@ -190,8 +188,10 @@ impl Line {
                 );
                 let seen = rect.intersect(room);
                 let y = seen.top() + 20.0;
-                let steps = (seen.width() / SMALL_MAP).max(1.0) as usize;
-                let x = |i: usize| seen.left() + i as f32 * SMALL_MAP;
+                let small_map = rect.width() / app.case().stops.list.len().max(1) as f32;
+                let steps = (seen.width() / small_map).max(1.0) as usize;
+                // In their middles; the last one may be cut off.
+                let x = |i: usize| seen.left() + (i as f32 + 0.5).min(steps as f32) * small_map;
                 let once = (0..=steps).rev().chain(1..steps);
                 let points: Vec<Pos2> = once.map(|i| pos2(x(i), y)).collect();
                 [points.clone(), points].concat()
