@@ -8,6 +8,9 @@ use super::viewport::Viewport;
 use crate::explain::catalogue::{self, Method, Place};
 use crate::plan::{Post, Sign, Values, View};
 
+/// Width in points from which on a panel's header shows usual names of method and layer.
+const READABLE: f32 = 300.0;
+
 /// The parameter that shows a step on the way to a method's map.
 pub const STAGE: &str = "stage";
 /// Most rows of the grid, and most columns.
@@ -399,7 +402,7 @@ impl Grid {
     }
 
     /// Columns of the grid on a surface of this shape, so that pictures of `aspect` (width by
-    /// height) come out largest.
+    /// height) come out large and what stands above them can be read.
     /// `around` is what a panel of a height needs beside its picture.
     pub fn columns(
         &self,
@@ -416,7 +419,9 @@ impl Grid {
             let cell_h = (cell_h - around(cell_h)).max(1.0);
             // Holes in the grid look like something is missing.
             let filled = count as f32 / (rows * columns) as f32;
-            cell_w.min(cell_h * aspect) * filled.sqrt()
+            // In a narrow panel the layer's name gives way to the method's.
+            let readable = (cell_w / READABLE).min(1.0);
+            cell_w.min(cell_h * aspect) * filled.sqrt() * readable
         };
         (1..=count.clamp(1, MAX_SIDE.max(count.div_ceil(MAX_SIDE))))
             .max_by(|&a, &b| worth(a).total_cmp(&worth(b)))
@@ -466,6 +471,9 @@ mod tests {
                 "{count} panels"
             );
         }
+        // 1280 x 800 with a message over the grid: four in a row would have no room for their headers.
+        grid.set_count(4, &stops);
+        assert_eq!(grid.columns(737.0, 528.0, 1.0, |_| 98.0), 2);
         grid.set_count(99, &stops);
         assert_eq!(grid.panels.len(), MAX_PANELS);
         let mut methods: Vec<&str> = grid.panels.iter().map(|p| p.method).collect();
